@@ -1,0 +1,211 @@
+"""What an action is, the trivial one, and the checks of a model's actions; knows no model.
+
+Every action is a left action, g(hx) = (gh)x, and exact: it moves entries and never interpolates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self, SupportsIndex
+
+import torch
+from torch import Tensor, nn
+
+from equitune import groups
+from equitune.groups import FiniteGroup
+
+
+class Action(nn.Module):
+    """How the elements of a group move a tensor: x ↦ gx, with g(hx) = (gh)x.
+
+    For an action of your own, subclass and write ``act``; when its constructor takes more than the
+    group, write ``config`` and ``build`` too, so that a saved model can name it.
+
+    Args:
+        group: the group that acts.
+    """
+
+    _known: ClassVar[dict[str, type[Action]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make the class known to `from_config` by its name."""
+        super().__init_subclass__(**kwargs)
+        Action._known[cls.__name__] = cls
+
+    def __init__(self, group: FiniteGroup) -> None:
+        """Store the group."""
+        super().__init__()
+        self.group = group
+
+    def act(self, g: int, x: Tensor) -> Tensor:
+        """Return gx, in the shape of x; g has been checked."""
+        raise NotImplementedError(f"{type(self).__name__} must define act(g, x)")
+
+    def act_each(self, g: Tensor, x: Tensor) -> Tensor:
+        """Return each example moved by its own element: g (batch,), x (batch, …)."""
+        column = g.view(-1, *[1] * (x.ndim - 1))
+        moved = x
+        for element in self.group.elements:  # a `where` per element: no wait for the device
+            if element != self.group.identity:
+                moved = torch.where(column == element, self.act(element, x), moved)
+        return moved
+
+    def forward(self, g: SupportsIndex | Tensor, x: Tensor) -> Tensor:
+        """Return gx.
+
+        Args:
+            g: an element, or one element for each example: integers (batch,).
+            x: (batch, …), or any shape that the action takes when g is one element.
+
+        Returns:
+            gx, in the shape and dtype of x.
+
+        Raises:
+            TypeError: g is no integer, or x has a dtype that the action does not take.
+            ValueError: g is no element of the group, or x has a shape that cannot be moved.
+        """
+        if isinstance(g, Tensor) and g.ndim > 0:
+            self._check_each(g, x)
+            return self.act_each(g, x)
+        return self.act(self.group.check(g), x)
+
+    def inverse(self, g: SupportsIndex | Tensor, y: Tensor) -> Tensor:
+        """Return g⁻¹y, which undoes the action of g: ``inverse(g, action(g, x))`` is x."""
+        if isinstance(g, Tensor) and g.ndim > 0:
+            self._check_each(g, y)
+            return self.act_each(torch.tensor(self.group.inverses, device=g.device)[g], y)
+        return self.act(self.group.inverse(g), y)
+
+    def orbit(self, x: Tensor) -> Tensor:
+        """Return all copies gx, stacked in front: (|G|, *x.shape)."""
+        return torch.stack([self.act(g, x) for g in self.group.elements])
+
+    def unorbit(self, ys: Tensor) -> Tensor:
+        """Return g⁻¹ys[g] for each g, which undoes `orbit`: (|G|, …) to the same shape."""
+        self._check_copies(ys)
+        return torch.stack([self.inverse(g, ys[g]) for g in self.group.elements])
+
+    def config(self) -> dict[str, Any]:
+        """Return a JSON-able description, from which `from_config` builds an equal action."""
+        return {"action": type(self).__name__, "group": self.group.config()}
+
+    @classmethod
+    def build(cls, config: dict[str, Any]) -> Self:
+        """Build the action from what `config` returned."""
+        return cls(groups.from_config(config["group"]))
+
+    def extra_repr(self) -> str:
+        """Name the group."""
+        return repr(self.group)
+
+    def _check_each(self, g: Tensor, x: Tensor) -> None:
+        if g.is_floating_point() or g.is_complex() or g.dtype == torch.bool:
+            raise TypeError(f"g has dtype {g.dtype}: expected integers, as from torch.randint")
+        if x.ndim == 0 or g.shape != x.shape[:1]:
+            raise ValueError(
+                f"g has shape {tuple(g.shape)} and x {tuple(x.shape)}: expected one element for "
+                "each example, g (batch,) and x (batch, …), or one element as an int"
+            )
+        if torch.compiler.is_compiling() or g.numel() == 0:
+            return
+        low, high = (int(bound) for bound in g.aminmax())
+        if low < 0 or high >= self.group.order:
+            raise ValueError(
+                f"g holds {low if low < 0 else high}, no element of {self.group!r}: draw g with "
+                f"torch.randint({self.group.order}, (batch,))"
+            )
+
+    def _check_copies(self, ys: Tensor) -> None:
+        if ys.ndim == 0 or ys.shape[0] != self.group.order:
+            raise ValueError(
+                f"ys has shape {tuple(ys.shape)}: expected the {self.group.order} copies of an "
+                f"orbit in front, ({self.group.order}, batch, …)"
+            )
+
+
+class Trivial(Action):
+    """Nothing moves: gx = x, for outputs that are to be invariant and inputs that stay."""
+
+    def act(self, g: int, x: Tensor) -> Tensor:
+        """Return x."""
+        return x
+
+    def act_each(self, g: Tensor, x: Tensor) -> Tensor:
+        """Return x."""
+        return x
+
+    def orbit(self, x: Tensor) -> Tensor:
+        """Return |G| views of x: (|G|, *x.shape), without copying."""
+        return x.expand(self.group.order, *x.shape)
+
+    def unorbit(self, ys: Tensor) -> Tensor:
+        """Return ys."""
+        self._check_copies(ys)
+        return ys
+
+
+def from_config(config: dict[str, Any]) -> Action:
+    """Build the action that `Action.config` described.
+
+    Raises:
+        ValueError: no action of that name has been defined in this process.
+    """
+    name = config.get("action")
+    if name not in Action._known:
+        known = ", ".join(sorted(k for k in Action._known if not k.startswith("_")))
+        raise ValueError(
+            f"unknown action {name!r}: expected one of {known}; import the module that defines it"
+        )
+    return Action._known[name].build(config)
+
+
+def as_input_actions(
+    input_action: Action | Sequence[Action], output_action: Action
+) -> tuple[Action, ...]:
+    """Return one action for each input, after checking that all belong to one group.
+
+    Raises:
+        TypeError: something is no `Action`.
+        ValueError: there is no input action, or two actions belong to different groups.
+    """
+    single = isinstance(input_action, Action)
+    actions = (input_action,) if isinstance(input_action, Action) else tuple(input_action)
+    if not actions:
+        raise ValueError("input_action is empty: pass one action for each input of the model")
+    for place, action in [*enumerate(actions), (-1, output_action)]:
+        name = "output_action" if place < 0 else "input_action" + ("" if single else f"[{place}]")
+        if not isinstance(action, Action):
+            raise TypeError(
+                f"{name} is {action!r}: expected an Action, as actions.Rotate90() or, "
+                "for a tensor that does not move, actions.Trivial(group)"
+            )
+        if action.group != actions[0].group:
+            raise ValueError(
+                f"{name} is an action of {action.group!r}, the first input_action of "
+                f"{actions[0].group!r}: build both from one group, as Trivial(input_action.group)"
+            )
+    return actions
+
+
+def check_inputs(actions: Sequence[Action], inputs: Sequence[Tensor]) -> None:
+    """Check that there is one tensor for each action and one batch size for all.
+
+    Raises:
+        TypeError: an input is no tensor.
+        ValueError: their number is not that of the actions, or their batch sizes differ.
+    """
+    if len(inputs) != len(actions):
+        raise ValueError(
+            f"{len(inputs)} inputs for {len(actions)} input actions: pass input_action= a tuple "
+            "with one action for each input, Trivial(group) for those that do not move"
+        )
+    for place, x in enumerate(inputs):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"input {place} is {type(x).__name__}: expected a tensor (batch, …)")
+        if x.ndim == 0:
+            raise ValueError(f"input {place} has no dimensions: expected a batch, (batch, …)")
+        if x.shape[0] != inputs[0].shape[0]:
+            raise ValueError(
+                f"input {place} has batch size {x.shape[0]}, input 0 has {inputs[0].shape[0]}: "
+                "dimension 0 of every input must be the batch; repeat or expand the shorter one"
+            )
