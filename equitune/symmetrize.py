@@ -267,9 +267,9 @@ class Weighted(nn.Module):
 class Select(nn.Module):
     """Equizero: the copy of the smallest score, h⁻¹ M(hx) with h = argmin_g score(M(gx)).
 
-    From arXiv 2305.09900. The gradient is straight-through: that of the mean. Copies that tie for
-    the smallest score are averaged, as a choice among them would break equivariance: an input with
-    a symmetry of its own has equal copies, whose outputs are moved back differently.
+    From arXiv 2305.09900. The gradient is straight-through: that of the mean. Copies whose scores
+    are the smallest up to rounding are averaged, as a choice among them would break equivariance:
+    an input with a symmetry of its own has equal copies, whose outputs are moved back differently.
 
     Args:
         score: maps M(gx), all copies along the batch, to scores of the shapes that `Weighted`
@@ -284,14 +284,22 @@ class Select(nn.Module):
     def forward(self, outputs: Tensor, action: Action) -> Tensor:
         """Return the combination (batch, …) of outputs M(gx), (|G|, batch, …), as M gave them."""
         with torch.no_grad():
-            scores = _per_example(self.score, outputs)
-            best = scores == scores.amin(dim=0)
+            best = _smallest(_per_example(self.score, outputs))
         moved_back = action.unorbit(outputs)
         chosen = moved_back.detach().masked_fill(~best, 0).sum(dim=0) / best.sum(dim=0)
         if not moved_back.requires_grad:
             return chosen
         mean = moved_back.mean(dim=0)
         return chosen + (mean - mean.detach())  # the value of chosen, the gradient of the mean
+
+
+def _smallest(scores: Tensor) -> Tensor:
+    """Return where scores (|G|, …) are the smallest of the copies, up to 64 units of rounding."""
+    lowest = scores.amin(dim=0)
+    if not scores.is_floating_point():
+        return scores == lowest
+    sizes = scores.abs().masked_fill(scores.isinf(), 0).amax(dim=0)
+    return (scores == lowest) | (scores <= lowest + 64 * torch.finfo(scores.dtype).eps * sizes)
 
 
 def _per_example(net: Callable[[Tensor], Tensor], outputs: Tensor) -> Tensor:
