@@ -192,6 +192,19 @@ def test_report_blames_no_submodule_for_what_happens_between():
         assert_equivariant(Adds(), ROTATE, ROTATE, images())
 
 
+class Slope(nn.Module):
+    """Adds a slope in place."""
+
+    def forward(self, x):
+        return x.add_(torch.arange(x.shape[-1]))
+
+
+def test_report_does_not_blame_the_layer_before_one_that_works_in_place():
+    model = nn.Sequential(symmetric_conv(2, 2), Slope())
+    with pytest.raises(AssertionError, match=r"cause: 1 \(Slope\)"):
+        assert_equivariant(model, ROTATE, ROTATE, images())
+
+
 def test_report_recognises_a_wrong_order():
     model = nn.Sequential(symmetric_conv(2, 2), nn.Tanh())
     with pytest.raises(AssertionError, match="right but in a wrong order: check output_action"):
@@ -200,7 +213,7 @@ def test_report_recognises_a_wrong_order():
 
 def test_report_takes_equituned_as_one():
     inner = nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), nn.Tanh())
-    whole = nn.Sequential(EquiTuned(inner, ROTATE, ROTATE), nn.Tanh())
+    whole = nn.Sequential(EquiTuned(inner, ROTATE, ROTATE, chunk_size=1), nn.Tanh())
     assert_equivariant(whole, ROTATE, ROTATE, images())
     whole.append(nn.Conv2d(2, 2, 3, padding=1))
     with pytest.raises(AssertionError, match=r"cause: 2 \(Conv2d\)"):

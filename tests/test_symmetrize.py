@@ -491,6 +491,29 @@ def test_chunks_repeat_the_dropout_and_allow_a_second_backward():
     assert torch.equal(module.norm.running_mean, plain.norm.running_mean)
 
 
+class Counter(nn.Module):
+    """Multiplies by the number of its calls so far, which is a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, x):
+        self.calls.add_(1)
+        return x * self.weight * self.calls.clone()
+
+
+def test_chunks_are_recomputed_from_the_buffers_they_saw():
+    module, x = Counter(), torch.ones(1, 1, 2, 2)
+    y = EquiTuned(module, Rotate90(), Rotate90(), chunk_size=1)(x)
+    assert y[0, 0, 0, 0].item() == (1 + 2 + 3 + 4) / 4
+    for times in (1, 2):  # a second time, as with retain_graph=True
+        y[0, 0, 0, 0].backward(retain_graph=True)
+        assert module.weight.grad.item() == times * 2.5
+    assert module.calls.item() == 4
+
+
 @pytest.mark.parametrize("chunk_size", [None, 2])
 @pytest.mark.parametrize("combine", COMBINATIONS)
 def test_dedupe_changes_nothing_and_computes_fewer_rows(chunk_size, combine):
