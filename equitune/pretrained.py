@@ -94,7 +94,10 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file under a temporary name, then rename it: complete or not there."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        part.touch()
+        mode = part.stat().st_mode  # as the umask says; safetensors makes files for the owner only
         write(part)
+        part.chmod(mode)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -45,6 +45,15 @@ class EquiTuned(nn.Module):
     Raises:
         TypeError: module is no nn.Module, or an action no `Action`.
         ValueError: the actions belong to different groups, or chunk_size is below 1.
+
+    Example:
+        >>> from equitune.actions import Rotate90, Trivial
+        >>> classifier = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 10))
+        >>> rotate = Rotate90()
+        >>> model = EquiTuned(classifier, rotate, Trivial(rotate.group))
+        >>> x = torch.randn(5, 3, 8, 8)
+        >>> torch.allclose(model(rotate(1, x)), model(x), atol=1e-6)
+        True
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """EquiTuned against plain loops, the Reynolds operator as a projection, and its economies."""
 
 import copy
+import doctest
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from equitune import symmetrize
 from equitune.actions import (
     Action,
     AxisPermutation,
@@ -138,6 +140,12 @@ def check_equivariant(model, x, tolerance):
         for g in model.group.elements:
             difference = (model(action(g, x)) - output_action(g, y)).abs().max()
             assert difference <= tolerance * y.abs().max()
+
+
+def test_the_example_in_the_docstring():
+    results = doctest.testmod(symmetrize)
+    assert results.attempted >= 6
+    assert results.failed == 0
 
 
 @each_dtype
@@ -652,6 +660,7 @@ def test_save_and_load(tmp_path):
     assert (again.chunk_size, again.dedupe, again.frozen) == (2, True, True)
     assert again.group == S3
     assert sorted(p.name for p in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert len({p.stat().st_mode for p in folder.iterdir()}) == 1  # both as the umask says
     assert {key.split(".")[0] for key in model.state_dict()} == {
         "module",
         "combine",
