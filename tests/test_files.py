@@ -1,0 +1,189 @@
+"""Files appear whole or not at all, come back as they were, and bad ones are named."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from equitune import files
+
+
+def test_atomic_write_replaces_the_file_when_the_block_ends(tmp_path):
+    path = tmp_path / "new" / "table.csv"
+    path.parent.mkdir()
+    path.write_text("old")
+    with files.atomic_write(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+        assert temporary.parent == path.parent
+        assert temporary.suffix == ".csv"
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_atomic_write_leaves_nothing_when_the_block_fails(tmp_path):
+    def fail():
+        with files.atomic_write(tmp_path / "deep" / "table.csv") as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert list((tmp_path / "deep").iterdir()) == []
+
+
+def test_atomic_write_gives_the_usual_permissions(tmp_path):
+    (tmp_path / "plain").write_text("")
+    with files.atomic_write(tmp_path / "atomic") as temporary:
+        temporary.write_text("")
+    files.save_tensors(tmp_path / "tensors", {"x": torch.zeros(1)})
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path):
+    data = bytes(range(256)) * 5000
+    (tmp_path / "data").write_bytes(data)
+    assert files.sha256(tmp_path / "data") == hashlib.sha256(data).hexdigest()
+
+
+def test_sha256_of_lines_ignores_their_order_and_counts_repeats():
+    expected = hashlib.sha256(b"a\nb\nb\n").hexdigest()
+    assert files.sha256_of_lines(["b", "a", "b"]) == expected
+    assert files.sha256_of_lines(["b", "a"]) != expected
+
+
+def test_configuration_hash_is_stable():
+    first = files.configuration_hash({"betas": (0.9, 0.98), "model": {"a": 1, "b": 2}})
+    again = files.configuration_hash({"model": {"b": 2, "a": 1}, "betas": [0.9, 0.98]})
+    assert first == again
+    assert re.fullmatch("[0-9a-f]{16}", first)
+    assert files.configuration_hash({"steps": 11}) != files.configuration_hash({"steps": 10})
+    # the number itself: a hash that changed from version to version would orphan every state
+    assert files.configuration_hash({"steps": 10}) == "2c789a8611e9a36b"
+
+
+def test_configuration_hash_refuses_what_json_cannot_say(tmp_path):
+    with pytest.raises(TypeError):
+        files.configuration_hash({"path": tmp_path})
+    with pytest.raises(ValueError, match="JSON"):
+        files.configuration_hash({"rate": float("nan")})
+
+
+def test_tensors_and_metadata_come_back(tmp_path):
+    path = tmp_path / "new" / "x.safetensors"
+    whole = torch.arange(12.0).view(3, 4)
+    tensors = {"whole": whole, "part": whole.t()[1:], "tied": whole, "ids": torch.tensor([3, 1])}
+    metadata = {"seed": 3, "task": "add_jump", "counts": {"train": 5}, "word": "für"}
+    files.save_tensors(path, tensors, metadata)
+    loaded, facts = files.load_tensors(path)
+    assert loaded.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert torch.equal(loaded[name], tensor)
+        assert loaded[name].dtype == tensor.dtype
+    assert facts == metadata
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_tensor_files_are_the_same_bytes_each_time(tmp_path):
+    metadata = {f"key{n}": n for n in range(20)}
+    tensors = {f"tensor{n}": torch.full((n + 1,), float(n)) for n in range(20)}
+    files.save_tensors(tmp_path / "0", tensors, metadata)
+    for n in range(1, 5):
+        backwards = dict(reversed(tensors.items())), dict(reversed(metadata.items()))
+        files.save_tensors(tmp_path / str(n), *backwards)
+        assert (tmp_path / str(n)).read_bytes() == (tmp_path / "0").read_bytes()
+
+
+@pytest.mark.parametrize("keep", [0, 5, 60, -1])
+def test_a_truncated_tensor_file_is_one_line(tmp_path, keep):
+    path = tmp_path / "model.safetensors"
+    files.save_tensors(path, {"x": torch.zeros(100)}, {"seed": 1})
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(
+        ValueError, match=r"model\.safetensors is truncated or no safetens"
+    ) as error:
+        files.load_tensors(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_foreign_or_missing_tensor_file_is_named(tmp_path):
+    torch.save({"x": torch.zeros(3)}, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=r"model\.pt is truncated or no safetensors file"):
+        files.load_tensors(tmp_path / "model.pt")
+    with pytest.raises(FileNotFoundError, match=r"absent does not exist: run the step"):
+        files.load_tensors(tmp_path / "absent")
+
+
+def test_load_into_loads():
+    module, other = nn.Linear(2, 3), nn.Linear(2, 3)
+    files.load_into(module, other.state_dict(), "model.safetensors")
+    assert torch.equal(module.weight, other.weight)
+    assert torch.equal(module.bias, other.bias)
+
+
+def test_load_into_names_every_key_that_does_not_fit():
+    module = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    before = [p.clone() for p in module.parameters()]
+    tensors = {
+        "0.weight": torch.zeros(3, 4),
+        "0.bias": torch.zeros(3),
+        "1.gain": torch.zeros(1),
+        "2.bias": torch.zeros(1),
+    }
+    with pytest.raises(ValueError, match="pass the architecture") as error:
+        files.load_into(module, tensors, "results/model.safetensors")
+    message = str(error.value)
+    assert message.startswith("results/model.safetensors does not fit Sequential: ")
+    assert "missing 1.bias, 1.weight" in message
+    assert "unexpected 1.gain, 2.bias" in message
+    assert "0.weight is (3, 4), expected (3, 2)" in message
+    assert "\n" not in message
+    assert all(torch.equal(p, q) for p, q in zip(before, module.parameters(), strict=True))
+
+
+def test_manifest_says_what_a_result_was_made_from(tmp_path):
+    source = tmp_path / "dataset"
+    source.write_text("data")
+    configuration = {"steps": 10}
+    path = tmp_path / "manifest.json"
+    files.write_manifest(path, configuration, [source], seed=3, device="cpu", wall_seconds=1.5)
+    manifest = json.loads(path.read_text())
+    assert manifest["configuration"] == configuration
+    assert manifest["configuration_hash"] == files.configuration_hash(configuration)
+    assert manifest["inputs"] == {str(source): files.sha256(source)}
+    assert (manifest["seed"], manifest["device"], manifest["wall_seconds"]) == (3, "cpu", 1.5)
+    assert manifest["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert manifest["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert 1e6 < manifest["peak_memory_bytes"]["cpu"] < 1e12
+    assert "git" in manifest
+
+
+def test_git_state_of_a_tracked_file_and_of_others(tmp_path):
+    assert files.git_state(tmp_path / "code.py") is None
+
+    def git(*arguments):
+        identity = ["-c", "user.name=name", "-c", "user.email=name@example.org"]
+        command = ["git", *identity, *arguments]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "--quiet")
+    (tmp_path / "code.py").write_text("x = 1\n")
+    assert files.git_state(tmp_path / "code.py") is None
+    git("add", "code.py")
+    git("commit", "--quiet", "-m", "first")
+    state = files.git_state(tmp_path / "code.py")
+    assert re.fullmatch("[0-9a-f]{40}", state["commit"])
+    assert state["dirty"] is False
+    (tmp_path / "code.py").write_text("x = 2\n")
+    assert files.git_state(tmp_path / "code.py") == {**state, "dirty": True}
+
+
+def test_importing_the_module_does_not_import_torch():
+    code = "import sys, equitune.files; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
