@@ -251,7 +251,7 @@ def _problem(
         return f"{count} fields, expected {len(columns)}: {', '.join(columns)}"
     path = Path(row["mirror"])
     inside = bool(path.parts) and not path.is_absolute() and ".." not in path.parts
-    http, digits = r"https?://[^/]+/.+", "[0-9a-f]{64}"
+    http, digits, nothing = r"https?://[^/]+/.+", "[0-9a-f]{64}", row["sorted_sha256"] == ""
     checks = [
         ("name", re.fullmatch(r"\w+", row["name"]), "letters, digits and _"),
         ("url", re.fullmatch(http, row["url"]), "http:// or https://"),

@@ -274,7 +274,7 @@ ROW = f"a,1,https://example.org/a,x/a,{'0' * 64},,12,MIT,B 2020\n"
 def test_a_malformed_registry_is_one_line(tmp_path, text, expected):
     path = tmp_path / "sources.csv"
     path.write_text(text)
-    with pytest.raises(ValueError, match="expected|twice") as error:
+    with pytest.raises(ValueError, match=r"expected|twice") as error:
         sources(path)
     assert str(error.value).startswith(f"{path}{expected}")
     assert "\n" not in str(error.value)

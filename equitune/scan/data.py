@@ -1,0 +1,342 @@
+"""SCAN as tensors: vocabularies, pairs, datasets, groups of words; knows no model and no training.
+
+Ids: 0 opens a sequence of actions and pads every sequence, 1 ends it, words follow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import lcm
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equitune.actions import TokenPermutation
+from equitune.files import load_tensors, save_tensors
+from equitune.scan.grammar import ACTION_WORDS, COMMAND_WORDS, nearest
+
+START = PADDING = 0
+END = 1
+PARTS = ("train", "validation", "test")
+KIND = "SCAN dataset"
+
+
+class Vocabulary:
+    """The words of one side, with their ids.
+
+    Args:
+        words: the words, which take the ids from 2 on.
+    """
+
+    def __init__(self, words: Iterable[str]) -> None:
+        """Number the words."""
+        self.words = ("<start>", "<end>", *words)
+        self._ids = {word: index for index, word in enumerate(self.words)}
+
+    def __len__(self) -> int:
+        """Return the number of ids, the two special ones included."""
+        return len(self.words)
+
+    def __repr__(self) -> str:
+        """List the words."""
+        return f"Vocabulary({', '.join(self.words)})"
+
+    def index(self, word: str) -> int:
+        """Return the id of a word.
+
+        Raises:
+            ValueError: the word is unknown; the nearest known ones are named.
+        """
+        try:
+            return self._ids[word]
+        except KeyError:
+            raise ValueError(f"unknown word {word!r}{nearest(word, self.words[2:])}") from None
+
+    def encode(self, words: Iterable[str]) -> list[int]:
+        """Return the ids of the words, without an end; errors as `index`."""
+        return [self.index(word) for word in words]
+
+    def decode(self, ids: Iterable[int] | Tensor) -> list[str]:
+        """Return the words of ids (length,) before the first end token, or all if there is none.
+
+        Raises:
+            ValueError: an id is outside the vocabulary.
+        """
+        words = []
+        for index in ids.tolist() if isinstance(ids, Tensor) else ids:
+            if not 0 <= index < len(self):
+                raise ValueError(f"id {index} is outside the vocabulary 0 … {len(self) - 1}")
+            if index == END:
+                break
+            words.append(self.words[index])
+        return words
+
+
+COMMANDS = Vocabulary(COMMAND_WORDS)
+ACTIONS = Vocabulary(ACTION_WORDS)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Commands and their actions, row by row.
+
+    Attributes:
+        commands: (n, longest command + 1) ids, each row ended by 1 and padded with 0.
+        actions: (n, longest sequence of actions + 1) ids, likewise.
+    """
+
+    commands: Tensor
+    actions: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.commands)
+
+    def __getitem__(self, rows: Tensor | slice | Sequence[int]) -> Pairs:
+        """Return the pairs at the rows: indices (m,), a mask (n,) or a slice; widths are kept."""
+        return Pairs(self.commands[rows], self.actions[rows])
+
+    def to(self, device: torch.device | str) -> Pairs:
+        """Return the pairs on a device."""
+        return Pairs(self.commands.to(device), self.actions.to(device))
+
+    @property
+    def lengths(self) -> Tensor:
+        """The number of ids before the padding: (n, 2), actions then commands, for buckets."""
+        sides = [(side != PADDING).sum(1) for side in (self.actions, self.commands)]
+        return torch.stack(sides, 1)
+
+    @classmethod
+    def encode(cls, pairs: Sequence[tuple[str, str]]) -> Pairs:
+        """Encode pairs of texts.
+
+        Raises:
+            ValueError: there are none, or a word is unknown (the pair is shown).
+        """
+        if not pairs:
+            raise ValueError("there are no pairs to encode: expected at least one")
+        rows: tuple[list[list[int]], list[list[int]]] = ([], [])
+        for pair in pairs:
+            try:
+                for side, vocabulary, text in zip(rows, (COMMANDS, ACTIONS), pair, strict=True):
+                    side.append([*vocabulary.encode(text.split()), END])
+            except ValueError as error:
+                raise ValueError(f"pair {pair!r}: {error}") from None
+        return cls(_pad(rows[0]), _pad(rows[1]))
+
+
+def read_pairs(path: Path) -> list[tuple[str, str]]:
+    """Read pairs of command and actions from a file in the published format.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is empty, is not UTF-8, or a line is not "IN: … OUT: …"; the file, the
+            line and what is wrong are named.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: run equitune scan split")
+    data = path.read_bytes()
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path}:{number}: byte 0x{data[error.start]:02x} is not UTF-8: is it a text?"
+        ) from None
+    pairs = []
+    for number, line in enumerate(text.splitlines(), 1):
+        match = re.fullmatch(r"IN:((?: \w+)+) OUT:((?: \w+)+)\s*", line)
+        if not match:
+            shown = line if len(line) < 60 else f"{line[:57]}..."
+            raise ValueError(
+                f"{path}:{number}: {shown!r}: expected a line such as 'IN: walk left OUT: "
+                "I_TURN_LEFT I_WALK'"
+            )
+        pairs.append((match[1].strip(), match[2].strip()))
+    if not pairs:
+        raise ValueError(f"{path} is empty: expected lines such as 'IN: walk OUT: I_WALK'")
+    return pairs
+
+
+def build_dataset(
+    train: Sequence[tuple[str, str]],
+    test: Sequence[tuple[str, str]],
+    seed: int,
+    validation_fraction: float,
+    subset: int | None = None,
+) -> dict[str, Pairs]:
+    """Split a validation part off the training pairs and encode all three parts.
+
+    The validation part is drawn from the commands that stand in one line only; a command of
+    several lines, as the bare "jump" of add_jump, keeps them all in the training part. The order
+    of the pairs does not matter: the same pairs and seed give the same dataset.
+
+    Args:
+        train: pairs of command and actions, repetitions included.
+        test: likewise.
+        seed: decides what is drawn.
+        validation_fraction: share of the commands of one line, between 0 and 1.
+        subset: for trial runs, at most that many random pairs of each part.
+
+    Returns:
+        "train", "validation" and "test".
+
+    Raises:
+        ValueError: the fraction or the subset is out of range, or a part would be empty.
+    """
+    if not 0 < validation_fraction < 1:
+        raise ValueError(f"validation_fraction is {validation_fraction}: expected 0 < it < 1")
+    if subset is not None and subset < 1:
+        raise ValueError(f"subset is {subset}: expected a positive number of pairs, or none")
+    generator = torch.Generator().manual_seed(seed)
+    train, test = sorted(train), sorted(test)
+    lines = Counter(command for command, _ in train)
+    single = [row for row, (command, _) in enumerate(train) if lines[command] == 1]
+    number = round(validation_fraction * len(single))
+    drawn = torch.randperm(len(single), generator=generator)[:number].tolist()
+    held_out = {single[place] for place in drawn}
+    parts = {
+        "train": [pair for row, pair in enumerate(train) if row not in held_out],
+        "validation": [pair for row, pair in enumerate(train) if row in held_out],
+        "test": test,
+    }
+    for name, pairs in parts.items():
+        if not pairs:
+            raise ValueError(
+                f"the {name} part is empty: {len(train)} training pairs, {len(single)} of them "
+                f"with a command of their own, at validation_fraction {validation_fraction}"
+            )
+        if subset is not None:
+            rows = torch.randperm(len(pairs), generator=generator)[:subset].sort().values
+            parts[name] = [pairs[row] for row in rows.tolist()]
+    return {name: Pairs.encode(pairs) for name, pairs in parts.items()}
+
+
+def save_dataset(path: Path, dataset: Mapping[str, Pairs], **facts: Any) -> None:
+    """Write a dataset as safetensors, the same bytes every time.
+
+    Args:
+        path: the file to write.
+        dataset: what `build_dataset` returned.
+        **facts: JSON-able; task=, seed= and validation_fraction= at least. The counts are added.
+    """
+    tensors = {
+        f"{name}.{side}": getattr(pairs, side).to(torch.uint8)  # both vocabularies are small
+        for name, pairs in dataset.items()
+        for side in ("commands", "actions")
+    }
+    counts = {name: len(pairs) for name, pairs in dataset.items()}
+    save_tensors(path, tensors, {"kind": KIND, **facts, "counts": counts})
+
+
+def load_dataset(path: Path) -> tuple[dict[str, Pairs], dict[str, Any]]:
+    """Return a dataset and the facts that `save_dataset` wrote, "counts" among them.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is truncated or no dataset of this experiment.
+    """
+    tensors, facts = load_tensors(path)
+    expected = {f"{name}.{side}" for name in PARTS for side in ("commands", "actions")}
+    if facts.pop("kind", None) != KIND or tensors.keys() != expected:
+        raise ValueError(f"{path} is no {KIND}: make one with equitune scan dataset")
+    dataset = {
+        name: Pairs(tensors[f"{name}.commands"].long(), tensors[f"{name}.actions"].long())
+        for name in PARTS
+    }
+    return dataset, facts
+
+
+def word_group(
+    spec: Mapping[str, Sequence[Sequence[str]]],
+) -> tuple[TokenPermutation, TokenPermutation]:
+    """Build a cyclic group that permutes words, and its actions on command and on action ids.
+
+    Args:
+        spec: disjoint cycles of words, {"commands": [["jump", "run"]], "actions": [["I_JUMP",
+            "I_RUN"]]}: each word of a cycle becomes the next, the last becomes the first, and
+            words in no cycle stay. A side that is left out or empty does not move.
+
+    Returns:
+        The two actions of one group, whose order is the least common multiple of the lengths of
+        all cycles.
+
+    Raises:
+        ValueError: a key or a word is unknown, a word stands twice, or a cycle is empty.
+    """
+    sides = {"commands": COMMANDS, "actions": ACTIONS}
+    for key in spec:
+        if key not in sides:
+            raise ValueError(f"unknown key {key!r} of a permutation{nearest(key, sides)}")
+    images = {key: _image(spec.get(key, ()), key, words) for key, words in sides.items()}
+    order = lcm(*(len(cycle) for key in sides for cycle in spec.get(key, ())))
+    commands, actions = (
+        TokenPermutation.generated_by(images[key], order) for key in ("commands", "actions")
+    )
+    return commands, actions
+
+
+def length_buckets(lengths: Tensor, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+    """Divide one epoch into batches of similar length, so that little is padding.
+
+    Args:
+        lengths: (n,), or (n, k) to go by the first column, then by the second and so on.
+        batch_size: examples in a batch; one batch, not always that of the longest, has the rest.
+        generator: decides who shares a batch with whom among equals, and the order of batches.
+
+    Returns:
+        Index tensors, each (batch_size,) or the rest; every index 0 … n - 1 stands in one.
+
+    Raises:
+        ValueError: the batch size is not positive.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}: expected 1 or more")
+    number = len(lengths)
+    rows = torch.randperm(number, generator=generator)
+    columns = lengths.cpu().unbind(1) if lengths.ndim == 2 else (lengths.cpu(),)
+    for column in reversed(columns):
+        rows = rows[column[rows].argsort(stable=True)]
+    sizes = [batch_size] * (number // batch_size)
+    if number % batch_size:
+        place = int(torch.randint(len(sizes) + 1, (), generator=generator))
+        sizes.insert(place, number % batch_size)
+    batches = torch.split(rows, sizes)
+    order = torch.randperm(len(batches), generator=generator).tolist()
+    return [batches[place] for place in order]
+
+
+def _pad(rows: list[list[int]]) -> Tensor:
+    width = max(len(row) for row in rows)
+    return torch.tensor([row + [PADDING] * (width - len(row)) for row in rows])
+
+
+def _image(cycles: Sequence[Sequence[str]], key: str, vocabulary: Vocabulary) -> Tensor:
+    """Return the permutation (vocabulary,) that disjoint cycles of words describe."""
+    image, seen = torch.arange(len(vocabulary)), set[str]()
+    for cycle in cycles:
+        if isinstance(cycle, str) or not cycle:
+            raise ValueError(
+                f"{key}: the cycle {cycle!r} is no list of words: expected cycles such as "
+                f"{[list(vocabulary.words[2:4])]}"
+            )
+        for word in cycle:
+            if word in vocabulary.words[:2]:
+                raise ValueError(f"{key}: {word!r} is no word: it stays where it is")
+            if word in seen:
+                raise ValueError(
+                    f"{key}: {word!r} stands twice, so the cycles are no permutation: name each "
+                    "word once"
+                )
+            seen.add(word)
+        try:
+            ids = torch.tensor(vocabulary.encode(cycle))
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+        image[ids] = ids.roll(-1)
+    return image
