@@ -79,7 +79,7 @@ def sources(path: Path = REGISTRY) -> dict[str, Source]:
             if problem := _problem(row, len(values), columns, found):
                 raise ValueError(f"{path}:{rows.line_num}: {problem}")
             size = int(row.pop("bytes"))
-            found[row["name"]] = Source(**row, bytes=size)  # type: ignore[arg-type]
+            found[row["name"]] = Source(**row, bytes=size)
     return found
 
 
@@ -251,17 +251,13 @@ def _problem(
         return f"{count} fields, expected {len(columns)}: {', '.join(columns)}"
     path = Path(row["mirror"])
     inside = bool(path.parts) and not path.is_absolute() and ".." not in path.parts
-    http, digits, nothing = r"https?://[^/]+/.+", "[0-9a-f]{64}", row["sorted_sha256"] == ""
+    http, digits, ordered = r"https?://[^/]+/.+", "[0-9a-f]{64}", row["sorted_sha256"]
     checks = [
         ("name", re.fullmatch(r"\w+", row["name"]), "letters, digits and _"),
         ("url", re.fullmatch(http, row["url"]), "http:// or https://"),
         ("mirror", inside, "a path inside a mirror"),
         ("sha256", re.fullmatch(digits, row["sha256"]), "64 hexadecimal digits"),
-        (
-            "sorted_sha256",
-            re.fullmatch(f"({digits})?", row["sorted_sha256"]),
-            "the same or nothing",
-        ),
+        ("sorted_sha256", not ordered or re.fullmatch(digits, ordered), "64 hex digits or ''"),
         ("bytes", re.fullmatch("[1-9][0-9]*", row["bytes"]), "a positive integer"),
     ]
     for column, good, expected in checks:

@@ -83,7 +83,8 @@ def split(task: str) -> tuple[list[str], list[str]]:
         )
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}{nearest(task, TASKS)}")
-    train, test = [], []
+    train: list[str] = []
+    test: list[str] = []
     for command, actions in commands():
         line = format_line(command, actions)
         if task == "add_jump" and command == "jump":

@@ -1,5 +1,7 @@
 """Pairs come back as they were read, splits keep their promises, groups permute words."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -253,7 +255,7 @@ def test_buckets_hold_every_example_once_and_similar_lengths(split):
     ranges = sorted(
         (int(pairs.lengths[rows, 0].min()), int(pairs.lengths[rows, 0].max())) for rows in batches
     )
-    for (_, high), (low, _) in zip(ranges, ranges[1:], strict=False):
+    for (_, high), (low, _) in pairwise(ranges):
         assert high <= low  # lengths of different batches overlap at their ends only
 
 

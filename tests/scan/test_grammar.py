@@ -96,7 +96,7 @@ def test_around_right_never_trains_on_those_words():
 
 
 def test_simple_and_unknown_tasks_are_refused():
-    with pytest.raises(ValueError, match="published files: set scan.source: published"):
+    with pytest.raises(ValueError, match=r"published files: set scan\.source: published"):
         grammar.split("simple")
     with pytest.raises(ValueError, match="unknown task 'add_jmup'; did you mean 'add_jump'"):
         grammar.split("add_jmup")
@@ -122,7 +122,7 @@ def test_simple_and_unknown_tasks_are_refused():
     ],
 )
 def test_what_is_outside_the_grammar_is_refused(command, text):
-    with pytest.raises(ValueError, match="phrase|unknown word") as error:
+    with pytest.raises(ValueError, match=r"phrase|unknown word") as error:
         grammar.interpret(command)
     assert text in str(error.value)
     assert repr(command) in str(error.value)
