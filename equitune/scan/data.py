@@ -105,11 +105,24 @@ class Pairs:
         """Return the pairs on a device."""
         return Pairs(self.commands.to(device), self.actions.to(device))
 
+    def trimmed(self) -> Pairs:
+        """Return the pairs without the columns that hold padding only."""
+        commands, actions = (side[:, (side != PADDING).any(0)] for side in self.sides)
+        return Pairs(commands, actions)
+
+    def prefixes(self) -> Tensor:
+        """Return the actions before each position, the start in front: (n, positions) ids."""
+        return torch.nn.functional.pad(self.actions, (1, -1), value=START)
+
+    @property
+    def sides(self) -> tuple[Tensor, Tensor]:
+        """Commands and actions."""
+        return self.commands, self.actions
+
     @property
     def lengths(self) -> Tensor:
-        """The number of ids before the padding: (n, 2), actions then commands, for buckets."""
-        sides = [(side != PADDING).sum(1) for side in (self.actions, self.commands)]
-        return torch.stack(sides, 1)
+        """The number of actions before the padding, the end included: (n,), for buckets."""
+        return (self.actions != PADDING).sum(1)
 
     @classmethod
     def encode(cls, pairs: Sequence[tuple[str, str]]) -> Pairs:
@@ -281,13 +294,20 @@ def word_group(
     return commands, actions
 
 
-def length_buckets(lengths: Tensor, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+def length_buckets(
+    lengths: Tensor, batch_size: int, generator: torch.Generator, pool: int = 8
+) -> list[Tensor]:
     """Divide one epoch into batches of similar length, so that little is padding.
 
+    The epoch is shuffled and cut into pools of a few batches; only within a pool are examples
+    sorted. Sorting the whole epoch saves a little more padding, but then every batch has one
+    length, and training is slower to converge (docs/scan.md has the measurement).
+
     Args:
-        lengths: (n,), or (n, k) to go by the first column, then by the second and so on.
-        batch_size: examples in a batch; one batch, not always that of the longest, has the rest.
-        generator: decides who shares a batch with whom among equals, and the order of batches.
+        lengths: (n,).
+        batch_size: examples in a batch; the last one of the last pool has the rest.
+        generator: decides which examples share a pool, and the order of the batches in it.
+        pool: batches in a pool.
 
     Returns:
         Index tensors, each (batch_size,) or the rest; every index 0 … n - 1 stands in one.
@@ -297,18 +317,12 @@ def length_buckets(lengths: Tensor, batch_size: int, generator: torch.Generator)
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}: expected 1 or more")
-    number = len(lengths)
-    rows = torch.randperm(number, generator=generator)
-    columns = lengths.cpu().unbind(1) if lengths.ndim == 2 else (lengths.cpu(),)
-    for column in reversed(columns):
-        rows = rows[column[rows].argsort(stable=True)]
-    sizes = [batch_size] * (number // batch_size)
-    if number % batch_size:
-        place = int(torch.randint(len(sizes) + 1, (), generator=generator))
-        sizes.insert(place, number % batch_size)
-    batches = torch.split(rows, sizes)
-    order = torch.randperm(len(batches), generator=generator).tolist()
-    return [batches[place] for place in order]
+    lengths, batches = lengths.cpu(), []
+    for rows in torch.randperm(len(lengths), generator=generator).split(batch_size * pool):
+        sorted_rows = rows[lengths[rows].argsort(stable=True)].split(batch_size)
+        order = torch.randperm(len(sorted_rows), generator=generator).tolist()
+        batches += [sorted_rows[place] for place in order if len(rows)]
+    return batches
 
 
 def _pad(rows: list[list[int]]) -> Tensor:

@@ -63,7 +63,7 @@ def test_pairs_are_ended_and_padded():
     pairs = Pairs.encode(SMALL)
     assert pairs.commands.tolist()[0] == [COMMANDS.index("walk"), 1, 0, 0, 0]
     assert pairs.actions.tolist()[1] == [ACTIONS.index("I_JUMP")] * 2 + [1]
-    assert pairs.lengths.tolist() == [[2, 2], [3, 3], [3, 5]]
+    assert pairs.lengths.tolist() == [2, 3, 3]
     assert as_texts(pairs) == SMALL
 
 
@@ -247,26 +247,40 @@ def test_what_is_no_permutation_is_refused(spec, text):
     assert str(error.value).startswith(text)
 
 
-def test_buckets_hold_every_example_once_and_similar_lengths(split):
+def test_pairs_trim_padding_and_give_the_actions_before_each_position():
+    pairs = Pairs.encode([("walk", "I_WALK"), ("turn left twice", "I_TURN_LEFT I_TURN_LEFT")])
+    assert pairs[:1].commands.shape == (1, 4)
+    trimmed = pairs[:1].trimmed()
+    assert trimmed.commands.shape == (1, 2)
+    assert trimmed.actions.shape == (1, 2)
+    walk, left = data.ACTIONS.encode(["I_WALK", "I_TURN_LEFT"])
+    assert pairs.prefixes().tolist() == [[0, walk, 1], [0, left, left]]
+    assert trimmed.prefixes().tolist() == [[0, walk]]
+
+
+def test_buckets_hold_every_example_once_and_little_padding(split):
     pairs = Pairs.encode(split[0])
-    batches = data.length_buckets(pairs.lengths, 64, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    batches = data.length_buckets(pairs.lengths, 64, generator)
     assert torch.cat(batches).sort().values.tolist() == list(range(len(pairs)))
     assert sorted(map(len, batches)) == [len(pairs) % 64] + [64] * (len(pairs) // 64)
-    ranges = sorted(
-        (int(pairs.lengths[rows, 0].min()), int(pairs.lengths[rows, 0].max())) for rows in batches
-    )
-    for (_, high), (low, _) in pairwise(ranges):
-        assert high <= low  # lengths of different batches overlap at their ends only
+
+    def padded(batches):
+        return sum(len(rows) * int(pairs.lengths[rows].max()) for rows in batches)
+
+    ideal = int(pairs.lengths.sum())
+    unsorted = torch.randperm(len(pairs), generator=generator).split(64)
+    assert padded(batches) < 1.25 * ideal < padded(unsorted)
 
 
-def test_buckets_go_by_the_second_column_among_equals():
-    lengths = torch.tensor([[5, 2], [5, 1], [5, 2], [5, 1], [4, 9], [4, 9]])
-    batches = data.length_buckets(lengths, 2, torch.Generator().manual_seed(0))
-    assert {frozenset(rows.tolist()) for rows in batches} == {
-        frozenset({4, 5}),
-        frozenset({1, 3}),
-        frozenset({0, 2}),
-    }
+def test_a_pool_is_sorted_and_pools_are_not():
+    lengths = torch.arange(60) % 10
+    batches = data.length_buckets(lengths, 5, torch.Generator().manual_seed(0), pool=4)
+    assert [len(rows) for rows in batches] == [5] * 12
+    for pool in (batches[:4], batches[4:8], batches[8:]):
+        ranges = sorted((int(lengths[rows].min()), int(lengths[rows].max())) for rows in pool)
+        for (_, high), (low, _) in pairwise(ranges):
+            assert high <= low
 
 
 def test_buckets_are_random_and_the_generator_decides():
@@ -280,11 +294,6 @@ def test_buckets_are_random_and_the_generator_decides():
     assert len({tuple(draw(seed)[0]) for seed in range(5)}) == 5
     orders = {tuple(int(lengths[rows[0]]) for rows in draw(seed)) for seed in range(5)}
     assert len(orders) > 1
-    smallest = [
-        data.length_buckets(lengths, 30, torch.Generator().manual_seed(seed)) for seed in range(20)
-    ]
-    places = {int(lengths[min(batches, key=len)].max()) for batches in smallest}
-    assert places == {1, 2}
 
 
 def test_buckets_of_nothing_and_of_no_size():
