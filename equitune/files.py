@@ -155,7 +155,7 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> No
 def write_manifest(
     path: str | os.PathLike[str],
     configuration: Mapping[str, Any],
-    inputs: Iterable[str | os.PathLike[str]] = (),
+    inputs: Mapping[str, str] | None = None,
     **facts: Any,
 ) -> None:
     """Write what a result was made from and with, as JSON.
@@ -163,13 +163,13 @@ def write_manifest(
     Args:
         path: the file to write, beside the result.
         configuration: the settings that decide the result, JSON-able.
-        inputs: the files that were read; their checksums are recorded.
+        inputs: the files that were read, by name, with the `sha256` they had then.
         **facts: what only the caller knows, such as seed=, device=, wall_seconds=.
     """
     manifest = {
         "configuration": dict(configuration),
         "configuration_hash": configuration_hash(configuration),
-        "inputs": {os.fspath(name): sha256(name) for name in inputs},
+        "inputs": dict(inputs or {}),
         **facts,
         "peak_memory_bytes": _peak_memory(),
         "git": git_state(Path(__file__)),

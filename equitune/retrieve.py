@@ -182,11 +182,9 @@ def _places(source: Source, mirror: str | os.PathLike[str] | None) -> list[Path 
 def _copy(source: Source, file: Path, part: Path) -> None:
     if not file.is_file():
         raise RetrievalError(f"{file} does not exist")
-    if fault := _fault(source, file):
-        raise RetrievalError(f"{file} {fault}")
     shutil.copyfile(file, part)
     if fault := _fault(source, part):
-        raise RetrievalError(f"the copy of {file} {fault}")
+        raise RetrievalError(f"{file} {fault}")
 
 
 def _download(source: Source, url: str, part: Path, timeout: tuple[float, float]) -> None:

@@ -148,15 +148,14 @@ def test_load_into_names_every_key_that_does_not_fit():
 
 
 def test_manifest_says_what_a_result_was_made_from(tmp_path):
-    source = tmp_path / "dataset"
-    source.write_text("data")
+    inputs = {"dataset.safetensors": "0" * 64}
     configuration = {"steps": 10}
     path = tmp_path / "manifest.json"
-    files.write_manifest(path, configuration, [source], seed=3, device="cpu", wall_seconds=1.5)
+    files.write_manifest(path, configuration, inputs, seed=3, device="cpu", wall_seconds=1.5)
     manifest = json.loads(path.read_text())
     assert manifest["configuration"] == configuration
     assert manifest["configuration_hash"] == files.configuration_hash(configuration)
-    assert manifest["inputs"] == {str(source): files.sha256(source)}
+    assert manifest["inputs"] == inputs
     assert (manifest["seed"], manifest["device"], manifest["wall_seconds"]) == (3, "cpu", 1.5)
     assert manifest["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert manifest["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -180,6 +179,9 @@ def test_git_state_of_a_tracked_file_and_of_others(tmp_path):
     state = files.git_state(tmp_path / "code.py")
     assert re.fullmatch("[0-9a-f]{40}", state["commit"])
     assert state["dirty"] is False
+    # an installed package inside another project's repository has not that project's commit
+    (tmp_path / "other.py").write_text("y = 1\n")
+    assert files.git_state(tmp_path / "other.py") is None
     (tmp_path / "code.py").write_text("x = 2\n")
     assert files.git_state(tmp_path / "code.py") == {**state, "dirty": True}
 
