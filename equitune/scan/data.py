@@ -318,8 +318,9 @@ def length_buckets(
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}: expected 1 or more")
     lengths, batches = lengths.cpu(), []
-    for rows in torch.randperm(len(lengths), generator=generator).split(batch_size * pool):
-        sorted_rows = rows[lengths[rows].argsort(stable=True)].split(batch_size)
+    shuffled = torch.randperm(len(lengths), generator=generator)
+    for rows in torch.split(shuffled, batch_size * pool):
+        sorted_rows = torch.split(rows[lengths[rows].argsort(stable=True)], batch_size)
         order = torch.randperm(len(sorted_rows), generator=generator).tolist()
         batches += [sorted_rows[place] for place in order if len(rows)]
     return batches

@@ -153,6 +153,19 @@ def test_a_subset_is_a_part_of_each_part(split):
         assert set(as_texts(part[name])) <= set(as_texts(whole[name]))
 
 
+def test_the_published_files_give_the_generated_dataset(tmp_path, shared):
+    scan = shared / "mirror" / "scan"
+    files = [scan / f"tasks_{part}_addprim_jump.txt" for part in ("train", "test")]
+    for name, parts in {
+        "published": [data.read_pairs(file) for file in files],
+        "generated": [as_pairs(lines) for lines in grammar.split("add_jump")],
+    }.items():
+        dataset = data.build_dataset(*parts, seed=0, validation_fraction=0.2)
+        assert [len(dataset[name]) for name in dataset] == [12029, 2641, 7706]
+        data.save_dataset(tmp_path / name, dataset, task="add_jump")
+    assert (tmp_path / "published").read_bytes() == (tmp_path / "generated").read_bytes()
+
+
 def test_impossible_splits_are_refused(split):
     for fraction in (0, 1, 1.5, -0.1):
         with pytest.raises(ValueError, match="expected 0 < it < 1"):
@@ -294,6 +307,7 @@ def test_buckets_are_random_and_the_generator_decides():
     assert len({tuple(draw(seed)[0]) for seed in range(5)}) == 5
     orders = {tuple(int(lengths[rows[0]]) for rows in draw(seed)) for seed in range(5)}
     assert len(orders) > 1
+    assert {order[0] for order in orders} == {1, 2}  # the shortest do not always come first
 
 
 def test_buckets_of_nothing_and_of_no_size():
