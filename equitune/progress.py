@@ -12,12 +12,20 @@ logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 10.0
 
+_bars = True
+
+
+def use_bars(wanted: bool) -> None:
+    """Say whether a terminal gets bars; without them it gets the lines of a log."""
+    global _bars
+    _bars = wanted
+
 
 class Progress:
     """Show how far a loop of known length has come.
 
-    On a terminal whose program writes no log it is a bar; otherwise a line every ten seconds, at
-    the end, and nothing else.
+    On a terminal it is a bar, unless `use_bars` says no; otherwise a line every ten seconds and
+    one at the end.
 
     Args:
         label: what is being done, at the head of the bar and of every line.
@@ -31,7 +39,7 @@ class Progress:
         self.facts: dict[str, float] = {}
         self.began = self.shown = time.monotonic()
         self.bar: tqdm[None] | None = None
-        if sys.stderr.isatty() and not logging.getLogger().handlers:
+        if _bars and sys.stderr.isatty():
             self.bar = tqdm(total=total, initial=start, desc=label, unit="step", leave=True)
 
     def note(self, **facts: float) -> None:

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from equitune.actions import TokenPermutation
 from equitune.files import load_tensors, save_tensors
-from equitune.scan.grammar import ACTION_WORDS, COMMAND_WORDS, nearest
+from equitune.names import nearest
+from equitune.scan.grammar import ACTION_WORDS, COMMAND_WORDS
 
 START = PADDING = 0
 END = 1

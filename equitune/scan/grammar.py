@@ -4,8 +4,9 @@ Grammar and semantics are those of Lake & Baroni (2018), "Generalization without
 figures 6 and 7; the split around_right is that of Loula, Baroni & Lake (2018).
 """
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+
+from equitune.names import nearest
 
 TASKS = ("add_jump", "around_right", "simple")
 
@@ -19,6 +20,12 @@ COMMAND_WORDS = (*VERBS, "turn", *TURNS, *MANNERS, *REPEATS, *CONJUNCTIONS)
 ACTION_WORDS = (*VERBS.values(), *TURNS.values())
 
 JUMP_LINES = 1467  # the bare command fills a tenth of the published training set of add_jump
+
+
+def check_task(task: str) -> None:
+    """Raise a ValueError that names the nearest known ones if the task is unknown."""
+    if task not in TASKS:
+        raise ValueError(f"unknown task {task!r}{nearest(task, TASKS)}")
 
 
 def commands() -> Iterator[tuple[str, str]]:
@@ -76,13 +83,12 @@ def split(task: str) -> tuple[list[str], list[str]]:
     Raises:
         ValueError: the task is unknown, or "simple", whose random split cannot be generated.
     """
+    check_task(task)
     if task == "simple":
         raise ValueError(
             "the task 'simple' is a random split that exists only as its published files: "
             "set scan.source: published, or run equitune scan split simple --source published"
         )
-    if task not in TASKS:
-        raise ValueError(f"unknown task {task!r}{nearest(task, TASKS)}")
     train: list[str] = []
     test: list[str] = []
     for command, actions in commands():
@@ -101,15 +107,6 @@ def split(task: str) -> tuple[list[str], list[str]]:
 def format_line(command: str, actions: str) -> str:
     """Return a pair in the format of the published files."""
     return f"IN: {command} OUT: {actions}"
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the end of an error message about an unknown word: the most similar known ones."""
-    known = list(known)
-    close = difflib.get_close_matches(word, known, n=2, cutoff=0.5)
-    if close:
-        return f"; did you mean {' or '.join(repr(name) for name in close)}?"
-    return f"; expected one of {', '.join(known)}"
 
 
 def _phrases() -> Iterator[str]:

@@ -1,0 +1,48 @@
+# make run: the environment and the default run.  make test: the environment and every check.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+VENV := .venv
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# one thread a job: the numbers do not depend on the number of cores
+export OMP_NUM_THREADS := 1
+
+.PHONY: run figures benchmarks test lint unit clean
+
+run: $(READY)
+	snakemake --cores $(CORES)
+	snakemake --report results/report.html --quiet
+	@echo "Figures: results/figures   Tables: results/tables   Report: results/report.html"
+
+figures: $(READY)
+	snakemake --cores $(CORES) figures
+
+benchmarks: $(READY)
+	snakemake --cores $(CORES) benchmarks
+
+test: lint unit
+
+lint: $(READY)
+	ruff check
+	ruff format --check
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+unit: $(READY)
+	pytest -q
+
+# rebuilt when the pins or the package's own requirements change, and only then
+$(READY): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "equitune needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Building the environment in $(VENV) (about two minutes, once)"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[workflow,dev]' 2>$(VENV)/pip.log \
+		|| { tail -n 5 $(VENV)/pip.log >&2; exit 1; }
+	@touch $@
+
+clean:
+	rm -rf results/figures results/tables results/scan results/logs results/benchmarks results/states

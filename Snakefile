@@ -1,0 +1,33 @@
+# Equi-Tuning from download to figure. Steps stand in workflow/rules, settings in config/, the code
+# that every step shares in equitune/.
+from snakemake.utils import min_version
+
+min_version("9.16")
+
+
+configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/retrieve.smk"
+include: "workflow/rules/scan.smk"
+include: "workflow/rules/results.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.scan.input,
+
+
+rule figures:
+    input:
+        FIGURES,
+
+
+rule benchmarks:
+    input:
+        rules.scan_throughput.output,

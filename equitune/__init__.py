@@ -1,0 +1,63 @@
+"""Any pretrained PyTorch model made exactly group-equivariant, and then fine-tuned.
+
+The names below are the public API. They are imported when they are first used, so that steps that
+need no torch start without it.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from equitune import actions
+    from equitune.equivariance import (
+        assert_equivariant,
+        equivariance_error,
+        equivariance_report,
+    )
+    from equitune.groups import (
+        CyclicGroup,
+        DihedralGroup,
+        FiniteGroup,
+        ProductGroup,
+        SymmetricGroup,
+    )
+    from equitune.symmetrize import EquiTuned, Mean, Select, Weighted
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CyclicGroup",
+    "DihedralGroup",
+    "EquiTuned",
+    "FiniteGroup",
+    "Mean",
+    "ProductGroup",
+    "Select",
+    "SymmetricGroup",
+    "Weighted",
+    "actions",
+    "assert_equivariant",
+    "equivariance_error",
+    "equivariance_report",
+]
+
+_HOMES = {
+    "groups": ("CyclicGroup", "DihedralGroup", "FiniteGroup", "ProductGroup", "SymmetricGroup"),
+    "symmetrize": ("EquiTuned", "Mean", "Select", "Weighted"),
+    "equivariance": ("assert_equivariant", "equivariance_error", "equivariance_report"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use (PEP 562)."""
+    if name == "actions":
+        return importlib.import_module("equitune.actions")
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"equitune.{module}"), name)
+    raise AttributeError(f"module 'equitune' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,5 @@
+"""`python -m equitune`: the command line without an installation."""
+
+from equitune.cli import main
+
+main()

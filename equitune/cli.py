@@ -1,0 +1,142 @@
+"""The `equitune` command; a rule of the workflow is one line of it.
+
+Commands of an experiment stand in that experiment's folder. Whatever goes wrong is one line on the
+terminal and exit code 1; the traceback goes to the file that --log names. Heavy packages are
+imported by the commands that need them.
+"""
+
+import json
+import logging
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from equitune import config, progress
+from equitune.results import cli as results
+from equitune.scan import cli as scan
+
+logger = logging.getLogger(__name__)
+
+app = typer.Typer(
+    name="equitune",
+    help="Pretrained models made group-equivariant: the steps of the workflow, one by one.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+configuration = typer.Typer(help="The configuration's checks, schema and docs.")
+app.add_typer(scan.app, name="scan")
+app.add_typer(results.app, name="results")
+app.add_typer(configuration, name="config")
+
+
+@app.callback()
+def options(
+    log: Annotated[
+        Path | None, typer.Option(help="File for every message and, on failure, the traceback.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Set up what all commands share."""
+    terminal = logging.StreamHandler()
+    terminal.setFormatter(logging.Formatter("%(message)s"))
+    handlers: list[logging.Handler] = [terminal]
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(log, mode="w", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handlers.append(file)
+        progress.use_bars(False)
+    logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
+    logging.getLogger("equitune").setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+@app.command()
+def retrieve(
+    names: Annotated[list[str], typer.Argument(help="Names in resources/sources.csv.")],
+    output: Annotated[Path, typer.Option(help="Folder to put the files in.")],
+    mirror: Annotated[
+        str | None, typer.Option(help="Folder or URL that is looked in first.")
+    ] = None,
+) -> None:
+    """Retrieve files, each checked by its size and SHA-256."""
+    from equitune.names import nearest
+    from equitune.retrieve import retrieve, sources
+
+    known = sources()
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown file {name!r}{nearest(name, known)}")
+        retrieve(known[name], output / known[name].mirror, mirror)
+
+
+@configuration.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(help="YAML files; later ones override.")],
+) -> None:
+    """Check a configuration; silent when all is well."""
+    import yaml
+
+    merged: dict[str, object] = {}
+    for file in files:
+        try:
+            read = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(read, dict):
+            raise ValueError(f"{file} holds no keys: see config/config.yaml")
+        config.merge(merged, read)
+    config.load(merged)
+
+
+@configuration.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration (workflow/schemas/config.schema.json)."""
+    typer.echo(json.dumps(config.schema(), indent=2))
+
+
+@configuration.command()
+def docs() -> None:
+    """Print every key of the configuration (config/README.md)."""
+    typer.echo(config.docs(), nl=False)
+
+
+def main() -> None:
+    """Run the command line: one line and exit code 1 for whatever goes wrong."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(
+            arguments or ["--help"], prog_name="equitune", standalone_mode=False
+        )
+        return result if isinstance(result, int) else 0
+    except TyperException as error:  # wrong options and arguments
+        message = " ".join(str(getattr(error, "message", error)).split())
+    except (typer.Abort, KeyboardInterrupt):
+        message = "interrupted"
+    except Exception as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        if not isinstance(error, (ValueError, TypeError, OSError)):
+            message = f"{type(error).__name__}: {message}"
+        _record(traceback.format_exc())
+    typer.echo(f"equitune: error: {message}", err=True)
+    return 1
+
+
+def _record(text: str) -> None:
+    """Put a traceback into the log file, or on the terminal when --debug asks for it."""
+    if logger.isEnabledFor(logging.DEBUG):
+        typer.echo(text, err=True)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.stream.write(text)
+            handler.flush()

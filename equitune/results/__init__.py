@@ -1,0 +1,1 @@
+"""Tables and figures of all experiments; knows no model, only rows of numbers."""

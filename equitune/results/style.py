@@ -1,0 +1,61 @@
+"""The look of every figure, and how one is saved; knows no experiment's numbers."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from equitune.files import atomic_write
+from equitune.results.tables import write
+
+# Okabe & Ito's colours, told apart by colour-blind readers; one a method in every figure
+METHODS: dict[str, tuple[str, str]] = {
+    "pretrained": ("pretrained", "#999999"),
+    "finetune": ("fine-tuned", "#E69F00"),
+    "finetune_augment": ("fine-tuned, augmented", "#F0E442"),
+    "equitune": ("equi-tuned", "#0072B2"),
+    "equitune_augment": ("equi-tuned, augmented", "#56B4E9"),
+    "lambda_equitune": ("λ-equi-tuned", "#009E73"),
+    "equizero": ("equizero", "#CC79A7"),
+}
+PUBLISHED = "#000000"
+
+SETTINGS: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,  # whole TrueType fonts, so that text stays text
+    "svg.fonttype": "path",
+    "svg.hashsalt": "equitune",  # the same bytes on every drawing
+    "figure.dpi": 100,
+}
+
+
+def look() -> Any:
+    """The context in which figures are drawn and saved."""
+    return matplotlib.rc_context(SETTINGS)
+
+
+def save(figure: Figure, stem: Path, table: pd.DataFrame) -> None:
+    """Write a figure as SVG and PDF, and the numbers it shows as CSV, beside one another.
+
+    Args:
+        figure: what to write.
+        stem: path without suffix.
+        table: the numbers that the figure shows.
+    """
+    with look():
+        for suffix, dates in ((".svg", {"Date": None}), (".pdf", {"CreationDate": None})):
+            with atomic_write(stem.with_suffix(suffix)) as temporary:
+                figure.savefig(temporary, metadata=dates, bbox_inches="tight")
+    write(table, stem.with_suffix(".csv"))

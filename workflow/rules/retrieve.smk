@@ -1,0 +1,20 @@
+# Files from elsewhere: local rules, as compute nodes may have no network.
+localrules:
+    scan_split,
+
+
+rule scan_split:
+    output:
+        train="results/scan/{task}/train.txt",
+        test="results/scan/{task}/test.txt",
+    params:
+        source=SCAN.source,
+        mirror=f"--mirror '{CONFIG.retrieve.mirror}'" if CONFIG.retrieve.mirror else "",
+    log:
+        "results/logs/scan_split/{task}.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} scan split {wildcards.task} --source {params.source}"
+        " {params.mirror} --train {output.train:q} --test {output.test:q}"
