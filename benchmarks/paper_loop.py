@@ -49,9 +49,7 @@ class PaperLoop:
 
     def encode(self, words: list[str]) -> tuple[Tensor, object]:
         """Read one command: keys (1, length, width), and the decoder's first state."""
-        keys, state = self.model.encoder(
-            self.model.command_embedding(to_ids(words, COMMANDS))
-        )
+        keys, state = self.model.encoder(self.model.command_embedding(to_ids(words, COMMANDS)))
         states = state if isinstance(state, tuple) else (state,)
         joined = tuple(s.transpose(0, 1).reshape(1, 1, -1) for s in states)
         return keys, joined if len(joined) > 1 else joined[0]
@@ -70,17 +68,13 @@ class PaperLoop:
             token = target[:, position : position + 1] if forced and target is not None else choice
         return outputs
 
-    def combined(
-        self, words: list[str], actions: list[str] | None, forced: bool
-    ) -> list[Tensor]:
+    def combined(self, words: list[str], actions: list[str] | None, forced: bool) -> list[Tensor]:
         """Mean over the group of the branches' log-probabilities, moved back word by word."""
         branches = []
         for on_commands, on_actions in self.elements:
             moved = [on_commands.get(word, word) for word in words]
             aim = None if actions is None else [on_actions.get(word, word) for word in actions]
-            back = [
-                ACTIONS.index(on_actions.get(word, word)) for word in ACTIONS.words
-            ]
+            back = [ACTIONS.index(on_actions.get(word, word)) for word in ACTIONS.words]
             branches.append([output[:, back] for output in self.branch(moved, aim, forced)])
         longest = max(map(len, branches))
         zero = torch.zeros(1, len(ACTIONS))

@@ -59,7 +59,13 @@ def dictionaries(model: EquiTuned) -> list[tuple[dict[str, str], dict[str, str]]
     for action, vocabulary in zip(model.input_actions, (COMMANDS, ACTIONS), strict=True):
         images = action.orbit(torch.arange(len(vocabulary))).tolist()  # type: ignore[operator]
         tables.append(
-            [dict(zip(vocabulary.words, map(vocabulary.words.__getitem__, row))) for row in images]
+            [
+                {
+                    word: vocabulary.words[image]
+                    for word, image in zip(vocabulary.words, row, strict=True)
+                }
+                for row in images
+            ]
         )
     return list(zip(*tables, strict=True))
 
@@ -138,9 +144,13 @@ def void(_: object) -> None:
 def main() -> None:
     """Read the arguments, time every model in every stage, write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("models", type=Path, nargs="+", help="model.safetensors of equi-tuned models")
+    parser.add_argument(
+        "models", type=Path, nargs="+", help="model.safetensors of equi-tuned models"
+    )
     parser.add_argument("--dataset", type=Path, required=True)
-    parser.add_argument("--training", type=json.loads, required=True, help="settings by architecture")
+    parser.add_argument(
+        "--training", type=json.loads, required=True, help="settings by architecture"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sequences", type=int, default=2048, help="a batched round")
     parser.add_argument("--output", type=Path, required=True)

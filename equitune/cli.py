@@ -115,9 +115,7 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     command = typer.main.get_command(app)
     try:
-        result = command.main(
-            arguments or ["--help"], prog_name="equitune", standalone_mode=False
-        )
+        result = command.main(arguments or ["--help"], prog_name="equitune", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except TyperException as error:  # wrong options and arguments
         message = " ".join(str(getattr(error, "message", error)).split())
@@ -138,5 +136,5 @@ def _record(text: str) -> None:
         typer.echo(text, err=True)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
-            handler.stream.write(text)
+            handler.stream.write(text)  # type: ignore[union-attr]
             handler.flush()

@@ -58,9 +58,7 @@ class Training:
     momentum: Annotated[float, about("of sgd", ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, about("L2 penalty; decoupled with adamw", ge=0)] = 0.0
     gradient_clip: Annotated[float, about("largest gradient norm; 0: no limit", ge=0)] = 1.0
-    validate_every: Annotated[
-        int, about("steps between validations; 0: only at the end", ge=0)
-    ] = 0
+    validate_every: Annotated[int, about("steps between validations; 0: only at the end", ge=0)] = 0
     save_seconds: Annotated[
         float, about("seconds between saves of the state a killed run resumes from", ge=0)
     ] = 30.0
@@ -80,7 +78,9 @@ class Seq2SeqModel:
 
     embedding: Annotated[int, about("width of the command embedding", ge=1)] = 64
     hidden: Annotated[int, about("width of each encoder direction", ge=1)] = 64
-    dropout: Annotated[float, about("on what the decoder and its attention give", ge=0, lt=1)] = 0.1
+    dropout: Annotated[float, about("on what encoder, decoder and attention give", ge=0, lt=1)] = (
+        0.1
+    )
 
 
 @dataclass(config=STRICT, frozen=True)
@@ -132,7 +132,7 @@ def load(mapping: Mapping[str, Any]) -> Config:
     Raises:
         ValueError: one line with the first thing that is wrong and the nearest valid name.
     """
-    config = parse(Config, mapping)
+    config: Config = parse(Config, mapping)
     for problem in _problems(config.scan):
         raise ValueError(f"config: scan.{problem}")
     return config
@@ -234,7 +234,8 @@ def _resolve(whole: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     """Follow a reference inside the schema."""
     if "$ref" in node:
         rest = {key: value for key, value in node.items() if key != "$ref"}
-        return whole["$defs"][node["$ref"].rpartition("/")[2]] | rest
+        referred: dict[str, Any] = whole["$defs"][node["$ref"].rpartition("/")[2]]
+        return referred | rest
     return node
 
 

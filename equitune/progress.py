@@ -66,7 +66,7 @@ class Progress:
         seconds = time.monotonic() - self.began
         done = self.step - self.start
         rest = ""
-        if 0 < done and self.step < self.total:
+        if done > 0 and self.step < self.total:
             rest = f"  {seconds / done * (self.total - self.step):.0f} s left"
         bar = "█" * filled + "░" * (20 - filled)
         return f"{self.label}  {bar} {share:4.0%}  step {self.step}/{self.total}{facts}{rest}"

@@ -156,7 +156,9 @@ def test_schedules_begin_and_end_where_they_should(schedule, first, last):
 
 
 def test_a_device_that_is_not_there_is_one_clear_line():
-    with pytest.raises(ValueError, match="device 'cuda:99' is not to be had here: set device: auto"):
+    with pytest.raises(
+        ValueError, match="device 'cuda:99' is not to be had here: set device: auto"
+    ):
         training.choose_device("cuda:99")
     with pytest.raises(ValueError, match="device 'abacus' is not to be had"):
         training.choose_device("abacus")

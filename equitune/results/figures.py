@@ -10,9 +10,7 @@ TASK_NAMES = {"add_jump": "add jump", "around_right": "around right", "simple": 
 MARKERS = ("D", "s", "^", "v", "P", "X")
 
 
-def scan_accuracy(
-    scan: pd.DataFrame, published: pd.DataFrame
-) -> tuple[Figure, pd.DataFrame]:
+def scan_accuracy(scan: pd.DataFrame, published: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Draw test accuracy by task and architecture, methods side by side, seeds as points.
 
     Args:

@@ -22,7 +22,7 @@ METHODS: dict[str, tuple[str, str]] = {
 }
 PUBLISHED = "#000000"
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 10,

@@ -69,9 +69,7 @@ def gather(paths: Sequence[Path], columns: Sequence[str], keys: Sequence[str]) -
     return table.sort_values(list(keys), ignore_index=True)
 
 
-def summarize(
-    table: pd.DataFrame, keys: Sequence[str], measures: Sequence[str]
-) -> pd.DataFrame:
+def summarize(table: pd.DataFrame, keys: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
     """Mean, standard deviation over seeds (n - 1; empty for one seed) and n of each measure.
 
     Args:

@@ -114,9 +114,7 @@ def pretrain(
 def tune(
     dataset: Input,
     pretrained: Input,
-    method: Annotated[
-        str, typer.Option(help="finetune, equitune, lambda_equitune or equizero.")
-    ],
+    method: Annotated[str, typer.Option(help="finetune, equitune, lambda_equitune or equizero.")],
     group: Annotated[str, typer.Option(help="Name of the group, as it stands in the table.")],
     permutation: Cycles,
     seed: Seed,

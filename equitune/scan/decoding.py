@@ -5,9 +5,12 @@ combined, one action a is chosen, and branch g is fed its own image g a: so ever
 image of every other, and the decoded sequence of g x is g applied to that of x.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
+from equitune.actions import TokenPermutation
 from equitune.copies import unique_rows
 from equitune.scan.data import ACTIONS, END, START
 from equitune.scan.models import Seq2Seq
@@ -32,8 +35,8 @@ def greedy(model: EquiTuned, commands: Tensor, steps: int = MAX_STEPS) -> Tensor
     Returns:
         (batch, steps) action ids, the end token included, padded after it.
     """
-    seq2seq, (words, actions) = model.module, model.input_actions
-    assert isinstance(seq2seq, Seq2Seq)
+    seq2seq = cast(Seq2Seq, model.module)
+    words, actions = cast(tuple[TokenPermutation, ...], tuple(model.input_actions))
     vocabulary = torch.arange(len(ACTIONS), device=commands.device)
     images = actions.orbit(vocabulary)  # (|G|, vocabulary): images[g, a] = g a
     copies = words.orbit(commands)  # (|G|, batch, length)

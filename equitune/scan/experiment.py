@@ -225,7 +225,7 @@ def exact_match(model: EquiTuned, pairs: Pairs, batch_size: int = 1024) -> float
     # alike lengths side by side: a batch goes on until its longest sequence has ended
     by_length = pairs.lengths.argsort(stable=True)
     right = 0
-    for rows in by_length.split(batch_size):
+    for rows in torch.split(by_length, batch_size):
         batch = pairs[rows].trimmed()
         decoded = greedy(model, batch.commands, MAX_STEPS)
         true = F.pad(batch.actions, (0, MAX_STEPS - batch.actions.shape[1]), value=START)
@@ -235,7 +235,9 @@ def exact_match(model: EquiTuned, pairs: Pairs, batch_size: int = 1024) -> float
 
 def worst_error(model: EquiTuned, permutation: Permutation, pairs: Pairs) -> float:
     """Largest relative equivariance error of the log-probabilities, over group and examples."""
-    words, actions = (action.to(pairs.commands.device) for action in word_group(asdict(permutation)))
+    words, actions = (
+        action.to(pairs.commands.device) for action in word_group(asdict(permutation))
+    )
     part = pairs[torch.arange(min(ERROR_EXAMPLES, len(pairs)))].trimmed()
     errors = equivariance_error(
         model, (words, actions), actions.on_logits(), part.commands, part.prefixes()

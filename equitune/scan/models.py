@@ -5,6 +5,7 @@ generalization in language") as used for equi-tuning by Basu et al. (2023): a bi
 recurrent encoder over the command, a recurrent decoder over the actions, dot-product attention.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from equitune.scan.recurrence import run
 
-CELLS: dict[str, type[nn.RNNBase]] = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}
+CELLS: dict[str, Callable[..., nn.RNNBase]] = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}
 
 PADDING = 0  # also the decoder's start token, which never stands inside a sequence
 
@@ -39,7 +40,8 @@ class Seq2Seq(nn.Module):
         actions: size of the action vocabulary; id 0 is the start token.
         embedding: width of the command embedding; the action embedding is 2 * hidden wide.
         hidden: width of each encoder direction; the decoder is 2 * hidden wide.
-        dropout: probability of dropout on what the decoder and its attention give.
+        dropout: probability of dropout on what the encoder gives for each word, and on what the
+            decoder and its attention give for each action.
 
     Raises:
         ValueError: if the architecture is not one of the three.
@@ -54,6 +56,7 @@ class Seq2Seq(nn.Module):
         hidden: int = 64,
         dropout: float = 0.1,
     ) -> None:
+        """Make the layers and their first weights; see the class."""
         super().__init__()
         if architecture not in CELLS:
             raise ValueError(
@@ -76,7 +79,7 @@ class Seq2Seq(nn.Module):
         for cell in (self.encoder, self.decoder):
             for name, parameter in cell.named_parameters():
                 if name.startswith("weight_hh"):
-                    for gate in parameter.detach().split(cell.hidden_size):
+                    for gate in parameter.detach().chunk(len(parameter) // cell.hidden_size):
                         nn.init.orthogonal_(gate)
 
     def forward(self, commands: Tensor, prefixes: Tensor) -> Tensor:
@@ -111,8 +114,10 @@ class Seq2Seq(nn.Module):
         rows = torch.arange(len(commands), device=commands.device)
         forward, backward = (s[0].transpose(0, 1) for s in states)  # (batch, length, hidden)
         keys = torch.cat([forward, backward[rows[:, None], backwards]], -1)
-        final = tuple(torch.cat([s[last, rows] for s in pair], -1) for pair in zip(*states, strict=True))
-        return Memory(keys, mask, final)
+        final = tuple(
+            torch.cat([s[last, rows] for s in pair], -1) for pair in zip(*states, strict=True)
+        )
+        return Memory(self.dropout(keys), mask, final)
 
     def decode(self, tokens: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """Feed tokens to the decoder and give the log-probabilities of what follows each.

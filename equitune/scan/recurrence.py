@@ -82,7 +82,7 @@ class _GRU(Function):
         news = words @ table[:, 2 * width :]  # (T, B, H) x_n, then n
         for t in range(len(words)):
             torch.mm(inputs.u[t], transposed, out=gates[t])
-            r, z, recurrent = gates[t].split(width, 1)
+            r, z, recurrent = gates[t].chunk(3, 1)
             gates[t, :, : 2 * width].sigmoid_()
             news[t].addcmul_(r, recurrent).tanh_()
             torch.lerp(news[t], hidden[t], z, out=hidden[t + 1])
@@ -99,8 +99,8 @@ class _GRU(Function):
         keep, slope = torch.empty_like(dh), torch.empty_like(dh)
         for t in reversed(range(len(dgates))):
             dh.add_(grads[0][t])
-            r, z, recurrent = gates[t].split(width, 1)
-            dr, dz, drecurrent = dgates[t].split(width, 1)
+            r, z, recurrent = gates[t].chunk(3, 1)
+            dr, dz, drecurrent = dgates[t].chunk(3, 1)
             torch.sub(one, z, out=keep)
             dn = torch.addcmul(one, news[t], news[t], value=-1, out=dnews[t])
             dn.mul_(keep).mul_(dh)
@@ -134,7 +134,7 @@ class _LSTM(Function):
             gates[t, :, : 2 * width].sigmoid_()
             gates[t, :, 2 * width : 3 * width].tanh_()
             gates[t, :, 3 * width :].sigmoid_()
-            i, f, g, o = gates[t].split(width, 1)
+            i, f, g, o = gates[t].chunk(4, 1)
             torch.mul(f, cells[t], out=cells[t + 1]).addcmul_(i, g)
             torch.mul(o, torch.tanh(cells[t + 1]), out=hidden[t + 1])
         ctx.set_materialize_grads(False)
@@ -153,8 +153,8 @@ class _LSTM(Function):
             for total, gradient in zip((dh, dc), grads, strict=True):
                 if gradient is not None:
                     total.add_(gradient[t])
-            i, f, g, o = gates[t].split(width, 1)
-            di, df, dg, do = dgates[t].split(width, 1)
+            i, f, g, o = gates[t].chunk(4, 1)
+            di, df, dg, do = dgates[t].chunk(4, 1)
             torch.tanh(cells[t + 1], out=tanh)
             torch.mul(dh, o, out=slope)
             dc.add_(slope).addcmul_(slope, tanh.square(), value=-1)

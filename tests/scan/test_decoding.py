@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from equitune.config import Permutation, Seq2SeqModel
 from equitune.scan.data import ACTIONS, COMMANDS, END, START, word_group
 from equitune.scan.decoding import greedy
 from equitune.scan.experiment import COMBINE, build, entropy
-from equitune.config import Permutation, Seq2SeqModel
 
 GROUPS = {
     "right_left": Permutation(
@@ -42,7 +42,7 @@ def model_of(method, group, architecture="GRU"):
 
 
 def encoded(sentences=SENTENCES):
-    ids = [COMMANDS.encode(sentence.split()) + [END] for sentence in sentences]
+    ids = [[*COMMANDS.encode(sentence.split()), END] for sentence in sentences]
     padded = torch.full((len(ids), max(map(len, ids))), START)
     for row, sentence in enumerate(ids):
         padded[row, : len(sentence)] = torch.tensor(sentence)
@@ -97,7 +97,9 @@ def test_decoding_in_step_is_the_plain_loop_over_branches(method):
             else:
                 combined = sum(b for _, b in branches)
             fixers = [
-                g for g in words.group.elements if torch.equal(words(g, command), command)
+                g
+                for g in words.group.elements
+                if torch.equal(words(g, command), command)
                 and torch.equal(actions(g, prefix), prefix)
             ]
             for action in range(len(ACTIONS)):
@@ -116,7 +118,9 @@ def test_equal_copies_are_computed_once(monkeypatch):
     rows = []
     decode = model.module.decode
     monkeypatch.setattr(
-        model.module, "decode", lambda tokens, memory: rows.append(len(tokens)) or decode(tokens, memory)
+        model.module,
+        "decode",
+        lambda tokens, memory: rows.append(len(tokens)) or decode(tokens, memory),
     )
     greedy(model, encoded(["turn left", "turn right", "jump"]), steps=1)
     assert rows == [2 + 4]

@@ -10,7 +10,7 @@ localrules:
 rule scan_table:
     input:
         expand(
-            f"{CELL}/evaluation.csv",
+            f"{SCAN_CELL}/evaluation.csv",
             task=SCAN.tasks,
             architecture=SCAN.architectures,
             seed=SCAN.seeds,
@@ -51,13 +51,13 @@ rule scan_figure:
         ),
         pdf="results/figures/scan_accuracy.pdf",
         csv="results/figures/scan_accuracy.csv",
-    params:
-        stem="results/figures/scan_accuracy",
     log:
         "results/logs/scan_figure.log",
     conda:
         "../../envs/equitune.yaml"
     threads: 1
+    params:
+        stem=lambda w, output: output.svg.removesuffix(".svg"),
     shell:
         "python -m equitune --log {log:q} results figure scan-accuracy --scan {input.scan:q}"
         " --published {input.published:q} --stem {params.stem:q}"

@@ -7,14 +7,14 @@ rule scan_split:
     output:
         train="results/scan/{task}/train.txt",
         test="results/scan/{task}/test.txt",
-    params:
-        source=SCAN.source,
-        mirror=f"--mirror '{CONFIG.retrieve.mirror}'" if CONFIG.retrieve.mirror else "",
     log:
         "results/logs/scan_split/{task}.log",
     conda:
         "../../envs/equitune.yaml"
     threads: 1
+    params:
+        source=SCAN.source,
+        mirror=f"--mirror '{CONFIG.retrieve.mirror}'" if CONFIG.retrieve.mirror else "",
     shell:
         "python -m equitune --log {log:q} scan split {wildcards.task} --source {params.source}"
         " {params.mirror} --train {output.train:q} --test {output.test:q}"
