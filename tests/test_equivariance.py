@@ -223,7 +223,7 @@ def test_report_takes_equituned_as_one():
         assert_equivariant(wrong, ROTATE, ROTATE, images())
 
 
-class Negate(Action):
+class Sign(Action):
     """The sign, which is no permutation."""
 
     def act(self, g, x):
@@ -231,7 +231,7 @@ class Negate(Action):
 
 
 def test_report_accepts_layers_that_move_by_the_input_action():
-    sign = Negate(CyclicGroup(2))
+    sign = Sign(CyclicGroup(2))
     model = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Tanh(), nn.Linear(3, 2))
     with pytest.raises(AssertionError, match=r"cause: 2 \(Linear\)"):
         assert_equivariant(model, sign, sign, torch.randn(4, 3))
