@@ -4,6 +4,7 @@
 `equitune config schema` and `equitune config docs` write the two files that describe the keys.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -16,7 +17,11 @@ Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 ScanTask = Literal["add_jump", "around_right", "simple"]
 ScanArchitecture = Literal["LSTM", "GRU", "RNN"]
 ScanMethod = Literal["pretrained", "finetune", "equitune", "lambda_equitune", "equizero"]
-Words = Annotated[list[list[str]], Field(description="cycles: each word becomes the next")]
+CommandWord = Literal[
+    "walk", "look", "run", "jump", "turn", "left", "right",
+    "opposite", "around", "twice", "thrice", "and", "after",
+]  # fmt: skip
+ActionWord = Literal["I_WALK", "I_LOOK", "I_RUN", "I_JUMP", "I_TURN_LEFT", "I_TURN_RIGHT"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 SCAN_METHODS: tuple[ScanMethod, ...] = get_args(ScanMethod)
@@ -68,8 +73,12 @@ class Training:
 class Permutation:
     """A permutation of words as disjoint cycles; its powers are the group."""
 
-    commands: Annotated[Words, about("cycles of command words")] = Field(default_factory=list)
-    actions: Annotated[Words, about("cycles of action words")] = Field(default_factory=list)
+    commands: Annotated[
+        list[list[CommandWord]], about("cycles of command words: each becomes the next")
+    ] = Field(default_factory=list)
+    actions: Annotated[
+        list[list[ActionWord]], about("cycles of action words: each becomes the next")
+    ] = Field(default_factory=list)
 
 
 @dataclass(config=STRICT, frozen=True)
@@ -90,7 +99,9 @@ class Scan:
     source: Annotated[
         Literal["grammar", "published"], about("generate the benchmark, or retrieve its files")
     ]
-    tasks: Annotated[list[ScanTask], about("splits of SCAN; simple only as published")]
+    tasks: Annotated[
+        list[ScanTask], about("splits of SCAN; simple only as published", min_length=1)
+    ]
     architectures: Annotated[list[ScanArchitecture], about("recurrent cells", min_length=1)]
     methods: Annotated[list[ScanMethod], about("what is done to the models", min_length=1)]
     seeds: Annotated[list[int], about("one run for each", min_length=1)]
@@ -175,7 +186,10 @@ def docs() -> str:
 
 
 def _problems(scan: Scan) -> Iterator[str]:
-    """What no single key shows: names that are used but not defined."""
+    """What no single key shows: names used but not defined, or named twice."""
+    for key in ("tasks", "architectures", "methods", "seeds"):
+        if twice := _repeated(getattr(scan, key)):
+            yield f"{key}: {twice[0]!r} stands there twice; name it once"
     if "simple" in scan.tasks and scan.source == "grammar":
         yield (
             "tasks: 'simple' is a random split that exists only as published; "
@@ -189,12 +203,27 @@ def _problems(scan: Scan) -> Iterator[str]:
             if name not in scan.permutations:
                 known = nearest(name, scan.permutations)
                 yield f"groups.{task}[{place}]: unknown permutation {name!r}{known}"
+        if twice := _repeated(names):
+            yield f"groups.{task}: {twice[0]!r} stands there twice; name it once"
+    for name, permutation in scan.permutations.items():
+        for kind in ("commands", "actions"):
+            cycles = getattr(permutation, kind)
+            if twice := _repeated([word for cycle in cycles for word in cycle]):
+                yield (
+                    f"permutations.{name}.{kind}: no permutation, as {twice[0]!r} stands there "
+                    "twice; each word goes to one other"
+                )
     if IDENTITY in scan.permutations:
         yield f"permutations: the name {IDENTITY!r} stands for no group; choose another"
     for architecture in scan.architectures:
         for stage in ("pretraining", "tuning"):
             if architecture not in getattr(scan, stage):
                 yield f"{stage}: nothing for {architecture}; add scan.{stage}.{architecture}"
+
+
+def _repeated(values: Iterable[Any]) -> list[Any]:
+    """The values that stand there more than once."""
+    return [value for value, count in Counter(values).items() if count > 1]
 
 
 def _sentence(error: Any, whole: dict[str, Any]) -> str:
@@ -211,6 +240,9 @@ def _sentence(error: Any, whole: dict[str, Any]) -> str:
         return f"{where}: unknown value {error['input']!r}{nearest(str(error['input']), known)}"
     if error["type"] in ("missing", "missing_argument"):
         return f"{where} is missing; config/config.yaml has every key with its default"
+    if error["type"] == "string_pattern_mismatch":
+        expected = _node(whole, place).get("description", "letters, digits and underscores")
+        return f"{where} is {error['input']!r}: expected {expected}"
     message = error["msg"][0].lower() + error["msg"][1:]
     return f"{where or 'value'} is {error['input']!r}: {message}"
 
@@ -223,9 +255,9 @@ def _node(whole: dict[str, Any], place: Iterable[Any]) -> dict[str, Any]:
             node = node.get("items", node)
         elif part in node.get("properties", {}):
             node = node["properties"][part]
-        elif isinstance(node.get("additionalProperties"), dict):
+        elif named := _named(node):
             # a dictionary's own key may be what is wrong
-            node = node["additionalProperties"] | {"propertyNames": node.get("propertyNames", {})}
+            node = named | {"propertyNames": node.get("propertyNames", {})}
         node = _resolve(whole, node)
     return node
 
@@ -239,13 +271,19 @@ def _resolve(whole: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
+def _named(node: dict[str, Any]) -> dict[str, Any]:
+    """What a dictionary with names of one's own holds under each of them, or {}."""
+    values = [node.get("additionalProperties"), *node.get("patternProperties", {}).values()]
+    return next((value for value in values if isinstance(value, dict)), {})
+
+
 def _keys(whole: dict[str, Any], node: dict[str, Any], prefix: str) -> Iterator[tuple[str, ...]]:
     """Key, type, default and meaning of everything below a node of the schema."""
     for key, raw in node["properties"].items():
         value = _resolve(whole, raw)
         name, below = f"{prefix}{key}", value
-        if isinstance(value.get("additionalProperties"), dict):
-            name, below = f"{name}.<name>", _resolve(whole, value["additionalProperties"])
+        if named := _named(value):
+            name, below = f"{name}.<name>", _resolve(whole, named)
         meaning = raw.get("description", "")
         if "properties" in below:
             yield (name, "section", "", meaning)

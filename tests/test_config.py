@@ -1,0 +1,140 @@
+"""The configuration: files, schema and docs agree, and a mistake is one line with the way out."""
+
+import copy
+import json
+from typing import get_args
+
+import jsonschema
+import pytest
+import yaml
+
+from equitune import config
+from equitune.scan import grammar
+
+
+@pytest.fixture(scope="module")
+def default(root):
+    return yaml.safe_load((root / "config" / "config.yaml").read_text())
+
+
+def changed(default, path, value):
+    """A copy of the default configuration with one key set, or removed (value ...)."""
+    result = copy.deepcopy(default)
+    *parents, key = path.split(".")
+    section = result
+    for parent in parents:
+        section = section[parent]
+    if value is ...:
+        del section[key]
+    else:
+        section[key] = value
+    return result
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "paper.yaml"])
+def test_the_shipped_configurations_are_valid(root, default, name):
+    merged = copy.deepcopy(default)
+    config.merge(merged, yaml.safe_load((root / "config" / name).read_text()))
+    assert isinstance(config.load(merged), config.Config)
+    schema = json.loads((root / "workflow/schemas/config.schema.json").read_text())
+    jsonschema.validate(merged, schema)
+
+
+def test_paper_runs_every_method_with_ten_seeds(root, default):
+    merged = copy.deepcopy(default)
+    config.merge(merged, yaml.safe_load((root / "config" / "paper.yaml").read_text()))
+    scan = config.load(merged).scan
+    assert set(scan.methods) == set(config.SCAN_METHODS)
+    assert len(scan.seeds) == 10
+    assert scan.pretraining["LSTM"].learning_rate == default_rate(default)
+
+
+def default_rate(default):
+    return default["scan"]["pretraining"]["LSTM"]["learning_rate"]
+
+
+def test_the_default_has_every_key_of_the_schema(default):
+    """Schema defaults are not applied in remote jobs by some Snakemakes: the file is complete."""
+    for section, kind in (("scan", config.Scan), ("retrieve", config.Retrieve)):
+        assert default[section].keys() == kind.__dataclass_fields__.keys()
+    assert default.keys() == config.Config.__dataclass_fields__.keys()
+
+
+def test_the_written_schema_and_docs_are_those_of_the_dataclasses(root):
+    written = json.loads((root / "workflow/schemas/config.schema.json").read_text())
+    assert written == config.schema()
+    assert config.docs() in (root / "config" / "README.md").read_text()
+
+
+def test_every_key_has_a_meaning():
+    cells = [line.split(" | ") for line in config.docs().splitlines()[2:]]
+    assert len(cells) > 40
+    assert all(row[-1].strip(" |") for row in cells)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("scan.architectures", ["LTSM"], "scan.architectures[0]: unknown value 'LTSM'; did you"),
+        ("scan.architecture", ["LSTM"], "unknown key 'architecture' in scan; did you mean 'archit"),
+        ("scan.tasks", ["add_jmp"], "did you mean 'add_jump'?"),
+        ("scan.methods", ["equitun"], "did you mean 'equitune' or"),
+        ("scan.groups.add_jump", ["jump_runn"], "unknown permutation 'jump_runn'; did you mean"),
+        ("scan.groups.around_right", [], "task 'around_right' has no group; add around_right: ["),
+        ("scan.groups.add_jmp", ["jump_run"], "unknown value 'add_jmp'; did you mean 'add_jump'?"),
+        ("scan.tasks", ["simple"], "set scan.source: published"),
+        ("scan.permutations.identity", {}, "the name 'identity' stands for no group"),
+        (
+            "scan.permutations.x",
+            {"command": []},
+            "unknown key 'command' in scan.permutations.x; di",
+        ),
+        ("scan.permutations.a/b", {}, "'a/b'"),
+        ("scan.tuning.GRU", ..., "nothing for GRU; add scan.tuning.GRU"),
+        ("scan.tuning.GRU.learning_rate", -1, "scan.tuning.GRU.learning_rate is -1"),
+        ("scan.tuning.GRU.stepps", 3, "unknown key 'stepps' in scan.tuning.GRU; did you mean 'st"),
+        ("scan.tuning.GRU.optimizer", "adma", "did you mean 'adam' or 'adamw'?"),
+        ("scan.seeds", ["one"], "scan.seeds[0] is 'one'"),
+        ("scan.validation_fraction", 1.5, "scan.validation_fraction is 1.5"),
+        ("scan.subset", 0, "scan.subset is 0"),
+        ("scan.permutations.jump_run.commands", [["jmp", "run"]], "did you mean 'jump'"),
+        ("scan.permutations.jump_run.actions", [["I_JUMP", "I_RNU"]], "[0][1]: unknown value"),
+        ("scan.permutations.verbs.commands", [["jump", "run"], ["jump"]], "'jump' stands there tw"),
+        ("scan.tasks", [], "scan.tasks is []"),
+        ("scan.seeds", [0, 1, 0], "scan.seeds: 0 stands there twice"),
+        ("scan.groups.add_jump", ["verbs", "verbs"], "scan.groups.add_jump: 'verbs' stands there"),
+        ("device", "gpu", "device is 'gpu': expected auto, cpu, cuda, cuda:N or mps"),
+        ("device", ..., "device is missing; config/config.yaml has every key"),
+        ("scan", None, "scan is None"),
+        ("retrieve.miror", "x", "unknown key 'miror' in retrieve; did you mean 'mirror'?"),
+        ("devise", "cpu", "unknown key 'devise' in the configuration; did you mean 'device'?"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_to_write(default, path, value, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the text is checked below)
+        config.load(changed(default, path, value))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("config: ")
+
+
+def test_values_from_the_command_line_arrive_as_text_and_are_taken(default):
+    loaded = config.load(changed(default, "scan.seeds", ["3", "4"]))
+    assert loaded.scan.seeds == [3, 4]
+
+
+def test_a_group_of_ones_own_needs_a_name_only(default):
+    mine = changed(default, "scan.permutations.mine", {"commands": [["walk", "look"]]})
+    mine["scan"]["groups"]["add_jump"] = ["mine"]
+    assert config.load(mine).scan.permutations["mine"].actions == []
+
+
+def test_the_words_of_permutations_are_those_of_the_language():
+    assert set(get_args(config.CommandWord)) == set(grammar.COMMAND_WORDS)
+    assert set(get_args(config.ActionWord)) == set(grammar.ACTION_WORDS)
+
+
+def test_merging_goes_key_by_key_and_replaces_lists():
+    base = {"a": {"x": [1, 2], "y": 1}, "b": 2}
+    config.merge(base, {"a": {"x": [3]}, "c": {"z": 1}})
+    assert base == {"a": {"x": [3], "y": 1}, "b": 2, "c": {"z": 1}}
