@@ -42,3 +42,18 @@ def scan_accuracy(
         tables.read(scan, tables.SCAN_COLUMNS), tables.read(published, tables.PUBLISHED_COLUMNS)
     )
     style.save(drawn, stem, shown)
+
+
+@app.command()
+def figures(
+    tables: Annotated[Path, typer.Option(help="Folder of the tables: results/tables.")],
+    published: Annotated[Path, typer.Option(help="published.csv.")],
+    output: Annotated[Path, typer.Option(help="Folder to draw in.")],
+) -> None:
+    """Draw every figure whose tables are there, whoever made them."""
+    drawn = 0
+    if (scan := tables / "scan.csv").exists():
+        scan_accuracy(scan, published, output / "scan_accuracy")
+        drawn += 1
+    if not drawn:
+        raise ValueError(f"no table to draw from in {tables}: run snakemake, or lay scan.csv there")

@@ -39,9 +39,11 @@ def scan_accuracy(scan: pd.DataFrame, published: pd.DataFrame) -> tuple[Figure, 
             for axis in axes
             for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
         }
+        measured = list(dict.fromkeys(bars["label"]))
+        labels = [*measured, *(label for label in handles if label not in measured)]
         figure.legend(
-            handles.values(),
-            handles.keys(),
+            [handles[label] for label in labels],
+            labels,
             loc="upper left",
             bbox_to_anchor=(1.0, 0.95),
             borderaxespad=0,

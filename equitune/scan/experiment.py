@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from equitune.config import Permutation, Seq2SeqModel, Training
 from equitune.equivariance import equivariance_error
 from equitune.files import atomic_write, sha256, write_manifest
+from equitune.names import nearest
 from equitune.results.tables import SCAN_COLUMNS
 from equitune.scan.data import (
     ACTIONS,
@@ -74,7 +75,7 @@ def build(
         ValueError: unknown method or architecture, or cycles that are no permutation.
     """
     if method not in COMBINE:
-        raise ValueError(f"unknown method {method!r}; expected one of {', '.join(COMBINE)}")
+        raise ValueError(f"unknown method {method!r}{nearest(method, COMBINE)}")
     words, actions = word_group(asdict(permutation))
     seq2seq = Seq2Seq(architecture, len(COMMANDS), len(ACTIONS), **asdict(settings))
     return EquiTuned(

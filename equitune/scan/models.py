@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from equitune.names import nearest
 from equitune.scan.recurrence import run
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}
@@ -59,9 +60,7 @@ class Seq2Seq(nn.Module):
         """Make the layers and their first weights; see the class."""
         super().__init__()
         if architecture not in CELLS:
-            raise ValueError(
-                f"unknown architecture {architecture!r}; expected one of {', '.join(CELLS)}"
-            )
+            raise ValueError(f"unknown architecture {architecture!r}{nearest(architecture, CELLS)}")
         cell, width = CELLS[architecture], 2 * hidden
         self.command_embedding = nn.Embedding(commands, embedding)
         self.encoder = cell(embedding, hidden, batch_first=True, bidirectional=True)

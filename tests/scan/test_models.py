@@ -83,5 +83,5 @@ def test_outputs_are_log_probabilities(architecture, batch):
 
 
 def test_unknown_architecture_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match="'CNN'; expected one of RNN, GRU, LSTM"):
+    with pytest.raises(ValueError, match="'CNN'; did you mean 'RNN'"):
         Seq2Seq("CNN", 15, 8)

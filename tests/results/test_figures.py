@@ -1,0 +1,91 @@
+"""Figures: they show the numbers of the table, honestly labelled, the same bytes every time."""
+
+import itertools
+
+import pandas as pd
+import pytest
+
+from equitune.results import figures, style, tables
+
+ACCURACY = {"pretrained": 0.01, "finetune": 0.02, "equitune": 0.95}
+
+
+@pytest.fixture
+def scan():
+    cells = itertools.product(("add_jump", "around_right"), ("LSTM", "RNN"), ACCURACY, (0, 1))
+    return pd.DataFrame(
+        {
+            "task": task,
+            "architecture": architecture,
+            "method": method,
+            "group": "identity" if method != "equitune" else "jump_run",
+            "seed": seed,
+            "test_accuracy": ACCURACY[method] + 0.02 * seed,
+        }
+        for task, architecture, method, seed in cells
+    )
+
+
+@pytest.fixture
+def published(root):
+    return tables.read(root / "resources" / "published.csv", tables.PUBLISHED_COLUMNS)
+
+
+def heights(axis):
+    return sorted(round(patch.get_height(), 4) for patch in axis.patches)
+
+
+def test_bars_are_means_and_points_are_seeds(scan, published):
+    figure, shown = figures.scan_accuracy(scan, published)
+    assert len(figure.axes) == 2
+    for axis in figure.axes:
+        assert heights(axis) == [0.02, 0.02, 0.03, 0.03, 0.96, 0.96]
+        points = [y for line in axis.lines if line.get_marker() == "." for y in line.get_ydata()]
+        assert len(points) == 12
+        assert "n = 2 seeds" in axis.get_title()
+    measured = shown[shown["kind"] == "measured"]
+    assert measured["n"].tolist() == [2] * 12
+    assert measured["sd"].tolist() == pytest.approx([0.02 / 2**0.5] * 12)
+
+
+def test_published_values_stand_beside_with_their_source(scan, published):
+    figure, shown = figures.scan_accuracy(scan, published)
+    values = shown[shown["kind"] == "published"]
+    assert len(values) == 8
+    assert set(values["task"]) == {"add_jump", "around_right"}
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "equivariant seq2seq (Gordon et al. 2020)" in labels
+    assert labels[:3] == ["pretrained", "fine-tuned", "equi-tuned"]
+    assert len(labels) == len(set(labels))
+
+
+def test_groups_of_one_method_are_told_apart(scan, published):
+    other = scan[scan["method"] == "equitune"].assign(group="verbs", test_accuracy=0.5)
+    figure, _ = figures.scan_accuracy(pd.concat([scan, other]), published)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "equi-tuned (jump_run)" in labels
+    assert "equi-tuned (verbs)" in labels
+    assert 0.5 in heights(figure.axes[0])
+
+
+def test_every_method_has_a_colour_of_its_own():
+    colours = [colour for _, colour in style.METHODS.values()]
+    assert len(set(colours)) == len(colours)
+
+
+def test_a_second_drawing_has_the_same_bytes(tmp_path, scan, published):
+    written = []
+    for place in ("first", "second"):
+        style.save(*_stem(figures.scan_accuracy(scan, published), tmp_path / place / "figure"))
+        written.append([(tmp_path / place / f"figure.{s}").read_bytes() for s in SUFFIXES])
+    assert written[0] == written[1]
+    assert b"<svg" in written[0][0]
+    assert written[0][1].startswith(b"%PDF")
+
+
+SUFFIXES = ("svg", "pdf", "csv")
+
+
+def _stem(drawn, stem):
+    figure, shown = drawn
+    return figure, stem, shown
