@@ -10,8 +10,7 @@ export OMP_NUM_THREADS := 1
 .PHONY: run figures benchmarks test lint unit clean
 
 run: $(READY)
-	snakemake --cores $(CORES)
-	snakemake --report results/report.html --quiet
+	snakemake --cores $(CORES) all report
 	@echo "Figures: results/figures   Tables: results/tables   Report: results/report.html"
 
 figures: $(READY)

@@ -23,23 +23,6 @@ rule all:
         rules.scan.input,
 
 
-# draws from the tables that are there and asks nobody how they were made: nothing is retrained,
-# whatever has changed in the configuration since
-rule figures:
-    log:
-        "results/logs/figures.log",
-    conda:
-        "envs/equitune.yaml"
-    threads: 1
-    params:
-        tables="results/tables",
-        published=PUBLISHED,
-        output="results/figures",
-    shell:
-        "python -m equitune --log {log:q} results figures --tables {params.tables:q}"
-        " --published {params.published:q} --output {params.output:q}"
-
-
 rule benchmarks:
     input:
         rules.scan_throughput.output,

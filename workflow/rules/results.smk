@@ -1,10 +1,26 @@
 # Tables from the runs' rows, figures from the tables.
-FIGURES = ["results/figures/scan_accuracy.svg"]
-
-
 localrules:
     scan_table,
     scan_figure,
+    figures,
+    report,
+
+
+# draws from the tables that are there and asks nobody how they were made: nothing is retrained,
+# whatever has changed in the configuration since
+rule figures:
+    log:
+        "results/logs/figures.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        tables="results/tables",
+        published=PUBLISHED,
+        output="results/figures",
+    shell:
+        "python -m equitune --log {log:q} results figures --tables {params.tables:q}"
+        " --published {params.published:q} --output {params.output:q}"
 
 
 rule scan_table:
@@ -61,3 +77,24 @@ rule scan_figure:
     shell:
         "python -m equitune --log {log:q} results figure scan-accuracy --scan {input.scan:q}"
         " --published {input.published:q} --stem {params.stem:q}"
+
+
+# Snakemake asked again, as it alone knows what has been run; this run holds the lock
+rule report:
+    input:
+        rules.scan.input,
+    output:
+        html="results/report.html",
+        config="results/report.config.json",
+    log:
+        "results/logs/report.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        snakefile=workflow.main_snakefile,
+        config=json.dumps(config),
+    shell:
+        "(printf '%s' {params.config:q} > {output.config:q} && snakemake --nolock"
+        " --snakefile {params.snakefile:q} --configfile {output.config:q}"
+        " --report {output.html:q}) > {log:q} 2>&1"

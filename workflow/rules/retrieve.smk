@@ -18,3 +18,11 @@ rule scan_split:
     shell:
         "python -m equitune --log {log:q} scan split {wildcards.task} --source {params.source}"
         " {params.mirror} --train {output.train:q} --test {output.test:q}"
+
+
+# all that comes from elsewhere, fetched ahead where there is a network
+rule retrieve:
+    input:
+        expand(
+            "results/scan/{task}/{part}.txt", task=SCAN.tasks, part=["train", "test"]
+        ),

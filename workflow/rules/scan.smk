@@ -135,7 +135,7 @@ rule scan_throughput:
         "results/logs/scan_throughput.log",
     conda:
         "../../envs/equitune.yaml"
-    threads: workflow.cores  # nothing beside it, so that the clock is its own
+    threads: lambda w: workflow.cores  # nothing beside it, so that the clock is its own
     params:
         script=str(ROOT / "benchmarks" / "scan_throughput.py"),
         training=json.dumps({a: asdict(SCAN.tuning[a]) for a in SCAN.architectures}),
