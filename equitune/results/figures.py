@@ -7,6 +7,7 @@ from matplotlib.ticker import PercentFormatter
 from equitune.results.style import METHODS, PUBLISHED, look
 
 TASK_NAMES = {"add_jump": "add jump", "around_right": "around right", "simple": "simple"}
+HATCHES = (None, "//", "xx", "..")
 MARKERS = ("D", "s", "^", "v", "P", "X")
 
 
@@ -29,8 +30,11 @@ def scan_accuracy(scan: pd.DataFrame, published: pd.DataFrame) -> tuple[Figure, 
         & published["dataset"].isin(tasks)
     ]
     with look():
-        figure = Figure(figsize=(1.2 + 3.1 * len(tasks), 3.6))
-        axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+        # a panel is as wide as its bars need
+        series = [len(set(_series(bars, task))) for task in tasks]
+        widths = [max(3.4, 0.2 * count * len(architectures) + 1) for count in series]
+        figure = Figure(figsize=(0.8 + sum(widths), 3.6))
+        axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False, width_ratios=widths)[0]
         for axis, task in zip(axes, tasks, strict=True):
             _panel(axis, task, architectures, bars, scan, values)
         axes[0].set_ylabel("exact match on the test set")
@@ -59,24 +63,31 @@ def scan_accuracy(scan: pd.DataFrame, published: pd.DataFrame) -> tuple[Figure, 
 
 
 def _bars(scan: pd.DataFrame) -> pd.DataFrame:
-    """Mean, sd and n of every bar; a method's label names its group where there are several."""
+    """Mean, sd and n of every bar; a method's label names its groups where it has several."""
     keys = ["task", "architecture", "method", "group"]
     cells = scan.groupby(keys, sort=False)["test_accuracy"]
     bars = cells.agg(mean="mean", sd="std", n="count").reset_index()
-    several = scan.groupby(["task", "method"])["group"].nunique().max() > 1
+    # first, second … group of each task share a label
+    nth = bars.groupby(["task", "method"])["group"].rank(method="dense").astype(int)
+    bars["label"] = [METHODS[method][0] for method in bars["method"]]
+    for (method, _), rows in bars.groupby(["method", nth], sort=False):
+        names = " / ".join(dict.fromkeys(rows["group"]))
+        if nth[bars["method"] == method].max() > 1:
+            bars.loc[rows.index, "label"] += f" ({names})"
     order = {method: place for place, method in enumerate(METHODS)}
-    bars["label"] = [
-        METHODS[method][0] + (f" ({group})" if several and group != "identity" else "")
-        for method, group in zip(bars["method"], bars["group"], strict=True)
-    ]
     places = bars["method"].map(order)
     return bars.assign(place=places).sort_values(["task", "place", "group"]).drop(columns="place")
 
 
+def _series(bars: pd.DataFrame, task: str) -> list[tuple[str, str, str]]:
+    """Method, group and label of a task's bars, in their order from left to right."""
+    here = bars[bars["task"] == task]
+    return list(dict.fromkeys(zip(here["method"], here["group"], here["label"], strict=True)))
+
+
 def _panel(axis, task, architectures, bars, scan, values) -> None:  # type: ignore[no-untyped-def]
     """Draw one task: a cluster of bars for each architecture, published values beside them."""
-    here = bars[bars["task"] == task]
-    series = list(dict.fromkeys(zip(here["method"], here["group"], here["label"], strict=True)))
+    series = _series(bars, task)
     width = 0.8 / max(len(series), 1)
     for place, (method, group, label) in enumerate(series):
         colour = METHODS[method][1]
@@ -93,7 +104,7 @@ def _panel(axis, task, architectures, bars, scan, values) -> None:  # type: igno
             if rows.empty:
                 continue
             mean = rows["test_accuracy"].mean()
-            hatch = "//" if nth else None
+            hatch = HATCHES[nth % len(HATCHES)]
             axis.bar(x, mean, width * 0.92, color=colour, label=label, hatch=hatch, ec="white")
             axis.plot(
                 [x] * len(rows), rows["test_accuracy"], ".", color="black", ms=4, clip_on=False
@@ -105,23 +116,24 @@ def _panel(axis, task, architectures, bars, scan, values) -> None:  # type: igno
                 textcoords="offset points",
                 ha="center",
                 fontsize=7,
+                rotation=90 if len(series) > 4 else 0,
             )
     for place, row in enumerate(values[values["dataset"] == task].itertuples()):
         axis.plot(
-            len(architectures) - 0.3,
+            len(architectures) - 0.15,
             row.value,
             MARKERS[place % len(MARKERS)],
             mfc="white",
             color=PUBLISHED,
             ms=5,
-            label=f"{row.method} ({row.source})",
+            label=f"{row.method}, {row.source}",
             clip_on=False,
         )
     axis.set_xticks(
-        [*range(len(architectures)), len(architectures) - 0.3], [*architectures, "published"]
+        [*range(len(architectures)), len(architectures) - 0.15], [*architectures, "published"]
     )
-    axis.set_xlim(-0.6, len(architectures))
-    axis.set_ylim(0, 1.05)
+    axis.set_xlim(-0.6, len(architectures) + 0.25)
+    axis.set_ylim(0, 1.14 if len(series) > 4 else 1.05)
     axis.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
     axis.yaxis.set_major_formatter(PercentFormatter(1))
     seeds = scan["seed"].nunique()

@@ -54,7 +54,7 @@ def test_published_values_stand_beside_with_their_source(scan, published):
     assert len(values) == 8
     assert set(values["task"]) == {"add_jump", "around_right"}
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "equivariant seq2seq (Gordon et al. 2020)" in labels
+    assert "equivariant seq2seq, Gordon et al. 2020" in labels
     assert labels[:3] == ["pretrained", "fine-tuned", "equi-tuned"]
     assert len(labels) == len(set(labels))
 
@@ -66,6 +66,7 @@ def test_groups_of_one_method_are_told_apart(scan, published):
     assert "equi-tuned (jump_run)" in labels
     assert "equi-tuned (verbs)" in labels
     assert 0.5 in heights(figure.axes[0])
+    assert {patch.get_hatch() for patch in figure.axes[0].patches} == {None, "//"}
 
 
 def test_every_method_has_a_colour_of_its_own():
