@@ -119,7 +119,7 @@ def test_bad_settings_are_one_line_and_leave_nothing(tmp_path, capfd, dataset, c
     ("changes", "message"),
     [
         ({"method": "equitoon"}, "unknown method 'equitoon'; did you mean 'equitune'"),
-        ({"permutation": "{commands: [[jump, rum]]}"}, "unknown word 'rum'; did you mean 'run'"),
+        ({"permutation": "{commands: [[jump, rum]]}"}, "unknown value 'rum'; did you mean 'run'"),
         ({"permutation": "{commands: [[jump, run, jump]]}"}, "'jump' stands twice"),
         ({"permutation": "{comands: []}"}, "unknown key 'comands'"),
     ],
