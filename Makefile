@@ -36,8 +36,7 @@ $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| { echo "equitune needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Building the environment in $(VENV) (about two minutes, once)"
-	@rm -rf $(VENV)
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv --clear $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--editable '.[workflow,dev]' 2>$(VENV)/pip.log \
 		|| { tail -n 5 $(VENV)/pip.log >&2; exit 1; }
