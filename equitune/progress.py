@@ -4,13 +4,14 @@ import logging
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Self, SupportsFloat
 
 from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 10.0
+STEPS_BETWEEN_NUMBERS = 10
 
 _bars = True
 
@@ -36,21 +37,25 @@ class Progress:
     def __init__(self, label: str, total: int, start: int = 0) -> None:
         """Open the display; see the class."""
         self.label, self.total, self.start, self.step = label, total, start, start
-        self.facts: dict[str, float] = {}
+        self.facts: dict[str, SupportsFloat] = {}
         self.began = self.shown = time.monotonic()
         self.bar: tqdm[None] | None = None
         if _bars and sys.stderr.isatty():
             self.bar = tqdm(total=total, initial=start, desc=label, unit="step", leave=True)
 
-    def note(self, **facts: float) -> None:
-        """Set numbers to be shown beside the bar, such as the loss."""
+    def note(self, **facts: SupportsFloat) -> None:
+        """Set numbers to be shown, such as the loss; read when they are shown, not before.
+
+        So a loss on a GPU is waited for now and then only.
+        """
         self.facts.update(facts)
-        if self.bar is not None:
-            self.bar.set_postfix(self.facts)
 
     def advance(self, step: int) -> None:
         """Say that `step` steps are done."""
         if self.bar is not None:
+            if step % STEPS_BETWEEN_NUMBERS == 0 or step == self.total:
+                numbers = {name: f"{float(value):.4g}" for name, value in self.facts.items()}
+                self.bar.set_postfix(numbers, refresh=False)
             self.bar.update(step - self.step)
         self.step = step
         now = time.monotonic()
@@ -62,7 +67,7 @@ class Progress:
         """Describe the present state in one line."""
         share = self.step / max(self.total, 1)
         filled = round(20 * share)
-        facts = "".join(f"  {name} {value:.4g}" for name, value in self.facts.items())
+        facts = "".join(f"  {name} {float(value):.4g}" for name, value in self.facts.items())
         seconds = time.monotonic() - self.began
         done = self.step - self.start
         rest = ""

@@ -173,7 +173,8 @@ def fit(
                 history.validation[run.step] = validate()
                 model.train()
                 started += time.monotonic() - pause  # training time only
-                progress.note(loss=number, validation=history.validation[run.step])
+                progress.note(validation=history.validation[run.step])
+            progress.note(loss=value.detach())
             progress.advance(run.step)
             if state and time.monotonic() - saved >= settings.save_seconds:
                 if not batches:
