@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -23,10 +24,11 @@ from paper_loop import PaperLoop
 from equitune.config import Permutation, Training
 from equitune.files import atomic_write
 from equitune.scan.data import ACTIONS, COMMANDS, Pairs, length_buckets, load_dataset
-from equitune.scan.experiment import build, exact_match, load, sequence_loss
+from equitune.scan.experiment import EVALUATION_BATCH, build, exact_match, load, sequence_loss
 from equitune.symmetrize import EquiTuned
 from equitune.training import make_optimizer
 
+LARGE_BATCH = 128
 LOOP_SEQUENCES = 48  # a round of the loop; of all lengths alike
 STAGES = ("pretraining", "equi-tuning", "evaluation")
 
@@ -86,7 +88,7 @@ def contestants(
         model.eval()
         loop.model.eval()
         return (
-            lambda: void(exact_match(model, many)),
+            lambda: void(exact_match(model, many, training.batch_size)),
             len(many),
             lambda: void([loop.evaluate(*text) for text in texts]),
             len(texts),
@@ -161,9 +163,16 @@ def main() -> None:
     for path in arguments.models:
         training = Training(**arguments.training[load(path)[1]["architecture"]])
         for stage in STAGES:
-            row = measure(stage, path, parts, training, arguments.rounds, arguments.sequences)
-            sys.stderr.write(f"{row['architecture']} {stage}: {row['ratio']} times the loop\n")
-            rows.append(row)
+            # the configuration's batches, which learn the most in a second, and large ones
+            training_sizes = (training.batch_size, LARGE_BATCH)
+            for size in (EVALUATION_BATCH,) if stage == "evaluation" else training_sizes:
+                settings = replace(training, batch_size=size)
+                row = measure(stage, path, parts, settings, arguments.rounds, arguments.sequences)
+                sys.stderr.write(
+                    f"{row['architecture']} {stage}, batches of {size}: "
+                    f"{row['ratio']} times the loop\n"
+                )
+                rows.append(row)
     with atomic_write(arguments.output) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
 

@@ -23,9 +23,7 @@ MAX_STEPS = 50  # the longest sequence of SCAN has 48 actions, and its end
 def greedy(model: EquiTuned, commands: Tensor, steps: int = MAX_STEPS) -> Tensor:
     """Decode the most probable action at each position until the end token.
 
-    A command that elements of the group leave unchanged has an output that they leave unchanged:
-    where copies of a row agree, an action and its image have the same probability, and choosing
-    either would break the symmetry. Only actions that those elements fix are eligible there.
+    Rows that share command and past are computed once.
 
     Args:
         model: a `Seq2Seq` made equivariant by actions on command ids and on action ids.
@@ -37,8 +35,7 @@ def greedy(model: EquiTuned, commands: Tensor, steps: int = MAX_STEPS) -> Tensor
     """
     seq2seq = cast(Seq2Seq, model.module)
     words, actions = cast(tuple[TokenPermutation, ...], tuple(model.input_actions))
-    vocabulary = torch.arange(len(ACTIONS), device=commands.device)
-    images = actions.orbit(vocabulary)  # (|G|, vocabulary): images[g, a] = g a
+    images = _images(actions, commands.device)
     copies = words.orbit(commands)  # (|G|, batch, length)
     first, row = unique_rows([copies.flatten(0, 1)])  # equal copies are computed once
     row = row.view(copies.shape[:2])  # which computed row each copy is
@@ -49,9 +46,7 @@ def greedy(model: EquiTuned, commands: Tensor, steps: int = MAX_STEPS) -> Tensor
     for position in range(steps):
         log_probabilities, memory = seq2seq.decode(fed[:, None], memory)
         combined = model.combine(log_probabilities[row], model.output_action)[:, 0]
-        agree = row == row[model.group.identity]  # (|G|, batch)
-        broken = (agree[:, :, None] & (images != vocabulary)[:, None]).any(0)
-        choice = combined.masked_fill(broken, -torch.inf).argmax(-1)  # (batch,)
+        choice = _choose(combined, row == row[model.group.identity], images)  # (batch,)
         decoded[going, position] = choice
         keep = choice != END
         going, row, choice = going[keep], row[:, keep], choice[keep]
@@ -63,3 +58,48 @@ def greedy(model: EquiTuned, commands: Tensor, steps: int = MAX_STEPS) -> Tensor
         if not torch.equal(source, torch.arange(len(memory.mask), device=source.device)):
             memory = memory.select(source)
     return decoded
+
+
+def next_actions(model: EquiTuned, commands: Tensor, prefixes: Tensor) -> Tensor:
+    """Return what `greedy` would choose after each prefix, all positions at once.
+
+    Args:
+        model: as for `greedy`.
+        commands: (batch, length) ids, padded at the end.
+        prefixes: (batch, positions) action ids, the start token in front.
+
+    Returns:
+        (batch, positions) action ids.
+    """
+    words, actions = cast(tuple[TokenPermutation, ...], tuple(model.input_actions))
+    same_command = (words.orbit(commands) == commands).all(-1)  # (|G|, batch)
+    same_past = (actions.orbit(prefixes) == prefixes).long().cummin(-1).values.bool()
+    agree = same_command[:, :, None] & same_past  # (|G|, batch, positions)
+    return _choose(model(commands, prefixes), agree, _images(actions, commands.device))
+
+
+def _images(actions: TokenPermutation, device: torch.device) -> Tensor:
+    """images[g, a] = g a for all actions: (|G|, vocabulary)."""
+    return actions.orbit(torch.arange(len(ACTIONS), device=device))
+
+
+def _choose(log_probabilities: Tensor, agree: Tensor, images: Tensor) -> Tensor:
+    """Choose the most probable action among those that do not break a symmetry of the row.
+
+    A command that elements of the group leave unchanged has an output that they leave unchanged:
+    an action and its image have the same probability there, and choosing either would break the
+    symmetry. Only actions that those elements fix are eligible, and never the start token.
+
+    Args:
+        log_probabilities: (…, vocabulary).
+        agree: (|G|, …) whether g leaves command and past unchanged.
+        images: (|G|, vocabulary).
+
+    Returns:
+        (…) action ids.
+    """
+    moved = images != torch.arange(images.shape[1], device=images.device)
+    moved = moved.view(len(images), *[1] * (log_probabilities.ndim - 1), -1)
+    broken = (agree[..., None] & moved).any(0)
+    broken[..., START] = True  # it opens a sequence and never stands inside
+    return log_probabilities.masked_fill(broken, -torch.inf).argmax(-1)

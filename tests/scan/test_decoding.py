@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from equitune.config import Permutation, Seq2SeqModel
-from equitune.scan.data import ACTIONS, COMMANDS, END, START, word_group
-from equitune.scan.decoding import greedy
-from equitune.scan.experiment import COMBINE, build, entropy
+from equitune.scan.data import ACTIONS, COMMANDS, END, START, Pairs, word_group
+from equitune.scan.decoding import greedy, next_actions
+from equitune.scan.experiment import COMBINE, build, entropy, exact_match
 
 GROUPS = {
     "right_left": Permutation(
@@ -105,6 +105,7 @@ def test_decoding_in_step_is_the_plain_loop_over_branches(method):
             for action in range(len(ACTIONS)):
                 if any(int(actions(g, torch.tensor(action))) != action for g in fixers):
                     combined[0, action] = -torch.inf
+            combined[0, START] = -torch.inf
             choice = int(combined[0].argmax())
             chosen.append(choice)
             if choice == END:
@@ -131,3 +132,28 @@ def test_batch_neighbours_change_nothing():
     together = greedy(model, commands)
     for row, sentence in enumerate(SENTENCES):
         assert torch.equal(greedy(model, encoded([sentence]))[0], together[row])
+
+
+@pytest.mark.parametrize("method", list(COMBINE))
+@pytest.mark.parametrize("group", GROUPS)
+def test_one_pass_over_all_positions_chooses_what_decoding_in_step_chooses(method, group):
+    model, commands = model_of(method, group), encoded()
+    decoded = greedy(model, commands)
+    prefixes = torch.nn.functional.pad(decoded, (1, -1), value=START)
+    choices = next_actions(model, commands, prefixes)
+    ended = (decoded == END).long().cumsum(1) - (decoded == END).long() > 0
+    assert torch.equal(choices[~ended], decoded[~ended])
+
+
+def test_exact_match_counts_what_greedy_decoding_gets_right():
+    model, commands = model_of("equitune", "verbs"), encoded()
+    model.module.output.bias.data[END] = 1
+    decoded = greedy(model, commands)
+    finished = (decoded == END).any(1)
+    assert finished.any()
+    actions = decoded[finished]
+    truth = Pairs(commands[finished], actions)
+    assert exact_match(model, truth) == 1
+    wrong = actions.clone()
+    wrong[0, 0] = END + 1 if int(wrong[0, 0]) != END + 1 else END + 2
+    assert exact_match(model, Pairs(commands[finished], wrong)) == 1 - 1 / len(actions)
