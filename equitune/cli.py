@@ -51,7 +51,7 @@ def options(
         file = logging.FileHandler(log, mode="w", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         handlers.append(file)
-        progress.use_bars(False)
+    progress.use_bars(log is None)
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     logging.getLogger("equitune").setLevel(logging.DEBUG if debug else logging.INFO)
 

@@ -47,11 +47,8 @@ def test_a_terminal_gets_a_bar_unless_it_is_not_wanted(monkeypatch, caplog):
     assert "loss=0.25" in terminal.getvalue()
     assert caplog.messages == []
     progress.use_bars(False)
-    try:
-        with caplog.at_level(logging.INFO), Progress("here", 20) as shown:
-            shown.advance(20)
-    finally:
-        progress.use_bars(True)
+    with caplog.at_level(logging.INFO), Progress("here", 20) as shown:
+        shown.advance(20)
     assert len(caplog.messages) == 1
 
 
