@@ -44,7 +44,8 @@ class PaperLoop:
         model = self.model
         output, state = model.decoder(model.action_embedding(token), state)
         weights = F.softmax(output @ keys.transpose(1, 2), -1)
-        mixed = torch.tanh(model.mix(model.dropout(torch.cat([weights @ keys, output], -1))))
+        joined = F.dropout(torch.cat([weights @ keys, output], -1), model.dropout.p, model.training)
+        mixed = torch.tanh(model.mix(joined))
         return F.log_softmax(model.output(mixed)[:, 0], -1), state
 
     def encode(self, words: list[str]) -> tuple[Tensor, object]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from equitune.scan.data import ACTIONS, COMMANDS
-from equitune.scan.models import Seq2Seq
+from equitune.scan.models import Dropout, Seq2Seq
 
 ARCHITECTURES = ["RNN", "GRU", "LSTM"]
 
@@ -85,3 +85,26 @@ def test_outputs_are_log_probabilities(architecture, batch):
 def test_unknown_architecture_is_named_with_the_known_ones():
     with pytest.raises(ValueError, match="'CNN'; did you mean 'RNN'"):
         Seq2Seq("CNN", 15, 8)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.75])
+def test_dropout_drops_its_share_and_scales_the_rest(p):
+    torch.manual_seed(0)
+    x = torch.full((999, 3, 101), 2.0, requires_grad=True)  # no multiple of four
+    y = Dropout(p)(x)
+    dropped = y == 0
+    assert dropped.double().mean().item() == pytest.approx(p, abs=0.004)  # 5 σ is below it
+    assert dropped.double().mean((0, 1)).std() < 0.02  # no column is favoured
+    torch.testing.assert_close(y[~dropped], torch.full_like(y[~dropped], 2 / (1 - p)))
+    y.sum().backward()
+    torch.testing.assert_close(x.grad, y.detach() / 2)
+
+
+def test_dropout_follows_the_seed_and_rests_in_evaluation():
+    x, layer = torch.ones(64), Dropout(0.5)
+    torch.manual_seed(1)
+    first, second = layer(x), layer(x)
+    torch.manual_seed(1)
+    assert torch.equal(layer(x), first)
+    assert not torch.equal(first, second)
+    assert layer.eval()(x) is x
