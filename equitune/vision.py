@@ -1,8 +1,8 @@
-"""torchvision, imported so that it works beside a CPU-only torch too; knows no model and no image.
+"""torchvision, imported so that it works beside a CPU-only torch too; knows no model, no image.
 
-PyPI's torchvision is built for CUDA. Beside a CPU build of torch its compiled operators do not load,
-and importing it, or a transformers model while it is installed, ends with "operator torchvision::nms
-does not exist". Models, transforms and data sets need none of these operators.
+PyPI's torchvision is built for CUDA. Beside a CPU build of torch its compiled operators do not
+load, and importing it, or a transformers model while it is installed, ends with "operator
+torchvision::nms does not exist". Models, transforms and data sets need none of these operators.
 """
 
 import importlib

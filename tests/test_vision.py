@@ -1,4 +1,4 @@
-"""torchvision imports beside whatever build of torch is there, and is left alone where it can be."""
+"""torchvision imports beside any build of torch, and is left alone where it can be."""
 
 import importlib.util
 import subprocess
@@ -30,9 +30,9 @@ def test_models_transforms_and_features_work():
         "from torchvision import datasets\n"
         "from torchvision.models.feature_extraction import create_feature_extractor\n"
         "from torchvision.transforms import v2\n"
-        "model = create_feature_extractor(vision.models.resnet18(), {'avgpool': 'features'}).eval()\n"
+        "model = create_feature_extractor(vision.models.resnet18(), {'avgpool': 'features'})\n"
         "x = v2.CenterCrop(32)(torch.zeros(2, 3, 40, 40))\n"
-        "print(tuple(model(x)['features'].shape), import_torchvision() is vision)\n"
+        "print(tuple(model.eval()(x)['features'].shape), import_torchvision() is vision)\n"
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "(2, 512, 1, 1) True\n"
