@@ -38,11 +38,11 @@ class Source:
     Attributes:
         name: what the file is called in the project.
         version: release or commit.
-        url: where it comes from.
+        url: where it comes from; "" for a file that only a mirror can have.
         mirror: its path inside a mirror.
-        sha256: checksum of the bytes.
+        sha256: checksum of the bytes, or its first digits where no more are published.
         sorted_sha256: checksum of the sorted lines, for a text whose order does not matter, or "".
-        bytes: size.
+        bytes: size, or 0 where it is not published.
         licence: its licence.
         citation: whom to cite.
     """
@@ -145,7 +145,8 @@ def retrieve(
     )
     faults = []
     for place in _places(source, mirror):
-        logger.info("%s: %.1f MB from %s", source.name, source.bytes / 1e6, place)
+        size = f"{source.bytes / 1e6:.1f} MB" if source.bytes else "a file"
+        logger.info("%s: %s from %s", source.name, size, place)
         try:
             if isinstance(place, Path):
                 _copy(source, place, part)
@@ -157,8 +158,9 @@ def retrieve(
             part.unlink(missing_ok=True)
             faults.append(str(error))
             logger.warning("%s: %s", source.name, error)
+    advice = "check the network, or put" if source.url else "it has no URL of its own: put"
     raise RetrievalError(
-        f"{source.name}: {'; '.join(faults)}: check the network, or put the file at "
+        f"{source.name}: {'; '.join(faults)}{': ' if faults else ''}{advice} the file at "
         f"{source.mirror} in a folder and name that folder as the mirror (retrieve.mirror)"
     )
 
@@ -169,14 +171,15 @@ class _PassingError(RetrievalError):
 
 def _places(source: Source, mirror: str | os.PathLike[str] | None) -> list[Path | str]:
     """Return where to look, in order: a Path is a file, a str a URL."""
+    own: list[Path | str] = [source.url] if source.url else []
     if not mirror:
-        return [source.url]
+        return own
     name = os.fspath(mirror)
     if re.match("https?://", name):
-        return [f"{name.rstrip('/')}/{source.mirror}", source.url]
+        return [f"{name.rstrip('/')}/{source.mirror}", *own]
     if "://" in name:
         raise ValueError(f"mirror {name!r}: expected a folder, or a URL with http:// or https://")
-    return [Path(name).expanduser() / source.mirror, source.url]
+    return [Path(name).expanduser() / source.mirror, *own]
 
 
 def _copy(source: Source, file: Path, part: Path) -> None:
@@ -190,7 +193,7 @@ def _copy(source: Source, file: Path, part: Path) -> None:
 def _download(source: Source, url: str, part: Path, timeout: tuple[float, float]) -> None:
     """Bring part to its full size and check it; one that was begun earlier is taken up."""
     begun = part.stat().st_size if part.exists() else 0
-    if begun < source.bytes:
+    if begun < source.bytes or not source.bytes:
         _fetch(source, url, part, begun, timeout)
     fault = _fault(source, part)
     if fault and begun:
@@ -220,7 +223,7 @@ def _fetch(source: Source, url: str, part: Path, begun: int, timeout: tuple[floa
                 file.seek(begun)
                 for block in answer.iter_content(BLOCK):
                     begun += file.write(block)
-                    if begun > source.bytes:
+                    if 0 < source.bytes < begun:
                         raise RetrievalError(f"{url} is longer than {source.bytes} bytes")
     except requests.exceptions.SSLError as error:
         raise RetrievalError(f"{url}: {_line(error)}") from error
@@ -235,10 +238,12 @@ def _fetch(source: Source, url: str, part: Path, begun: int, timeout: tuple[floa
 def _fault(source: Source, file: Path) -> str:
     """Return what is wrong with a file, or ""."""
     size = file.stat().st_size
-    if size != source.bytes:
+    if source.bytes and size != source.bytes:
         return f"has {size} bytes, expected {source.bytes}"
     found = sha256(file)
-    return "" if found == source.sha256 else f"has sha256 {found}, expected {source.sha256}"
+    return (
+        "" if found.startswith(source.sha256) else f"has sha256 {found}, expected {source.sha256}"
+    )
 
 
 def _problem(
@@ -252,7 +257,7 @@ def _problem(
     http, digits, ordered = r"https?://[^/]+/.+", "[0-9a-f]{64}", row["sorted_sha256"]
     checks = [
         ("name", re.fullmatch(r"\w+", row["name"]), "letters, digits and _"),
-        ("url", re.fullmatch(http, row["url"]), "http:// or https://"),
+        ("url", not row["url"] or re.fullmatch(http, row["url"]), "http:// or https://, or ''"),
         ("mirror", inside, "a path inside a mirror"),
         ("sha256", re.fullmatch(digits, row["sha256"]), "64 hexadecimal digits"),
         ("sorted_sha256", not ordered or re.fullmatch(digits, ordered), "64 hex digits or ''"),

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -298,3 +299,45 @@ def test_lines_are_checked_in_any_order():
         check_lines(source, ["a", "c"])
     with pytest.raises(ValueError, match="words has no sorted_sha256"):
         check_lines(make_source("http://127.0.0.1:1"), ["a"])
+
+
+def partly_known(url):
+    """As of torchvision's weights: eight digits of the checksum are published, and no size."""
+    digits = hashlib.sha256(DATA).hexdigest()[:8]
+    return make_source(url, sha256=digits, bytes=0)
+
+
+def test_a_file_of_unknown_size_is_checked_by_the_digits_that_are_known(server, tmp_path):
+    path, _ = fetch(partly_known(server.url), tmp_path)
+    assert path.read_bytes() == DATA
+    fetch(partly_known(server.url), tmp_path)
+    assert len(server.requests) == 1  # it is there already
+    path.unlink()
+    server.script = [OTHER]
+    fails(partly_known(server.url), tmp_path, "has sha256 ")
+
+
+def test_a_broken_download_of_unknown_size_is_resumed(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 1000)
+    server.script = [(DATA, 4000)]
+    path, waits = fetch(partly_known(server.url), tmp_path)
+    assert path.read_bytes() == DATA
+    assert server.requests[1] == ("/path/words.txt", "bytes=4000-")
+    assert len(waits) == 1
+
+
+def test_a_file_of_unknown_size_that_stays_truncated_fails(server, tmp_path):
+    server.script = [(DATA, 4000)] * 9
+    fails(partly_known(server.url), tmp_path, "broke off", attempts=2)
+
+
+def test_a_file_that_only_a_mirror_has(server, tmp_path):
+    source = replace(make_source(server.url), url="")
+    fails(source, tmp_path, "it has no URL of its own: put the file at texts/words.txt in a folder")
+    assert server.requests == []
+    folder = tmp_path / "mirror" / "texts"
+    folder.mkdir(parents=True)
+    fails(source, tmp_path, f"{folder / 'words.txt'} does not exist", mirror=tmp_path / "mirror")
+    (folder / "words.txt").write_bytes(DATA)
+    path, _ = fetch(source, tmp_path / "new", tmp_path / "mirror")
+    assert path.read_bytes() == DATA
