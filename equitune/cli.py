@@ -16,6 +16,8 @@ import typer
 from typer.exceptions import TyperException
 
 from equitune import config, progress
+from equitune.image import cli as image
+from equitune.options import Mirror
 from equitune.results import cli as results
 from equitune.scan import cli as scan
 
@@ -31,6 +33,7 @@ app = typer.Typer(
 )
 configuration = typer.Typer(help="The configuration's checks, schema and docs.")
 app.add_typer(scan.app, name="scan")
+app.add_typer(image.app, name="image")
 app.add_typer(results.app, name="results")
 app.add_typer(configuration, name="config")
 
@@ -60,9 +63,7 @@ def options(
 def retrieve(
     names: Annotated[list[str], typer.Argument(help="Names in resources/sources.csv.")],
     output: Annotated[Path, typer.Option(help="Folder to put the files in.")],
-    mirror: Annotated[
-        str | None, typer.Option(help="Folder or URL that is looked in first.")
-    ] = None,
+    mirror: Mirror = None,
 ) -> None:
     """Retrieve files, each checked by its size and SHA-256."""
     from equitune.names import nearest

@@ -1,6 +1,45 @@
 # Files from elsewhere: local rules, as compute nodes may have no network.
 localrules:
     scan_split,
+    source,
+    imagenet_weights,
+
+
+MIRROR = f"--mirror {shlex.quote(CONFIG.retrieve.mirror)}" if CONFIG.retrieve.mirror else ""
+
+
+# a file of resources/sources.csv, under its path in a mirror
+rule source:
+    output:
+        "results/sources/{file}",
+    wildcard_constraints:
+        file=one_of(*SOURCES),
+    log:
+        "results/logs/source/{file}.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        name=lambda w: SOURCES[w.file],
+        mirror=MIRROR,
+    shell:
+        "python -m equitune --log {log:q} retrieve {params.name} {params.mirror}"
+        " --output results/sources"
+
+
+rule imagenet_weights:
+    output:
+        "results/weights/{architecture}.pth",
+    log:
+        "results/logs/imagenet_weights/{architecture}.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        mirror=MIRROR,
+    shell:
+        "python -m equitune --log {log:q} image weights --architecture {wildcards.architecture}"
+        " {params.mirror} --output {output:q}"
 
 
 rule scan_split:
@@ -14,7 +53,7 @@ rule scan_split:
     threads: 1
     params:
         source=SCAN.source,
-        mirror=f"--mirror '{CONFIG.retrieve.mirror}'" if CONFIG.retrieve.mirror else "",
+        mirror=MIRROR,
     shell:
         "python -m equitune --log {log:q} scan split {wildcards.task} --source {params.source}"
         " {params.mirror} --train {output.train:q} --test {output.test:q}"
@@ -26,3 +65,5 @@ rule retrieve:
         expand(
             "results/scan/{task}/{part}.txt", task=SCAN.tasks, part=["train", "test"]
         ),
+        [archive for name in IMAGE.datasets for archive in dataset_archive(name)],
+        [imagenet(name) for name in IMAGE.architectures if IMAGE.weights == "imagenet"],

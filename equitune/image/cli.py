@@ -1,0 +1,167 @@
+"""Commands of the image experiment: arguments to calls; knows no tensor."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from equitune.config import ImageBuilder, ImageModel, ImageSource, Training
+from equitune.options import (
+    Device,
+    Input,
+    Mirror,
+    Output,
+    Seed,
+    Settings,
+    States,
+    settings,
+)
+
+app = typer.Typer(help="Image classification under rotations and flips.")
+
+Architecture = Annotated[str, typer.Option(help="A torchvision builder, or timm:NAME.")]
+Builder = Annotated[str, typer.Option(help="Upsampling, the builder's options, as YAML or JSON.")]
+Model = Annotated[str, typer.Option(help="Head, backbone, precision, memory, as YAML or JSON.")]
+Group = Annotated[str, typer.Option(help="rotate90, rotate_flip or flip.")]
+
+
+@app.command()
+def dataset(
+    source: Annotated[str, typer.Option(help="Kind, size and place, as YAML or JSON.")],
+    name: Annotated[str, typer.Option(help="Name of the dataset, kept with it.")],
+    seed: Seed,
+    validation_fraction: Annotated[float, typer.Option(help="Share held out of training.")],
+    output: Output,
+    subset: Annotated[
+        int | None, typer.Option(help="Trial runs: at most so many images of each part.")
+    ] = None,
+    archive: Annotated[Path | None, typer.Option(help="The retrieved archive, if any.")] = None,
+) -> None:
+    """Read the images of a source and split off the validation part."""
+    from equitune.image.data import build_dataset, save_dataset
+    from equitune.image.sources import read_source
+
+    chosen = settings(ImageSource, source, "--source")
+    train, test, classes = read_source(chosen, archive, seed)
+    parts = build_dataset(train, test, seed, validation_fraction, subset)
+    save_dataset(
+        output,
+        parts,
+        classes,
+        dataset=name,
+        size=chosen.size,
+        upsample=chosen.upsample,
+        seed=seed,
+        validation_fraction=validation_fraction,
+        subset=subset,
+    )
+
+
+@app.command()
+def transform(
+    dataset: Input,
+    group: Group,
+    seed: Seed,
+    output: Output,
+) -> None:
+    """Move each test image by a group element of its own, drawn by the seed and kept."""
+    from equitune.image import data
+
+    parts, about = data.load_dataset(dataset)
+    images, elements = data.transform(parts["test"], data.image_action(group), seed)
+    data.save_transformed(
+        output, images, elements, dataset=about["dataset"], group=group, seed=seed
+    )
+
+
+@app.command()
+def weights(
+    architecture: Architecture,
+    output: Output,
+    mirror: Mirror = None,
+) -> None:
+    """Retrieve torchvision's ImageNet weights of an architecture, checked."""
+    from equitune.image.weights import imagenet_source
+    from equitune.retrieve import retrieve
+
+    retrieve(imagenet_source(architecture), output, mirror)
+
+
+@app.command()
+def pretrain(
+    dataset: Input,
+    architecture: Architecture,
+    builder: Builder,
+    seed: Seed,
+    model: Model,
+    training: Settings,
+    output: Output,
+    device: Device = "auto",
+    state_folder: States = None,
+) -> None:
+    """Train a model from scratch on the upright training images."""
+    from equitune.image import experiment
+
+    experiment.pretrain(
+        dataset,
+        architecture,
+        settings(ImageBuilder, builder, "--builder"),
+        seed,
+        settings(ImageModel, model, "--model"),
+        settings(Training, training, "--training"),
+        output,
+        device,
+        state_folder,
+    )
+
+
+@app.command()
+def tune(
+    dataset: Input,
+    weights: Input,
+    architecture: Architecture,
+    builder: Builder,
+    method: Annotated[str, typer.Option(help="pretrained, finetune, equitune, …")],
+    group: Annotated[str, typer.Option(help="rotate90, rotate_flip, flip, or identity for none.")],
+    seed: Seed,
+    model: Model,
+    training: Settings,
+    output: Output,
+    device: Device = "auto",
+    state_folder: States = None,
+) -> None:
+    """Train a pretrained model further by a method."""
+    from equitune.image import experiment
+
+    experiment.tune(
+        dataset,
+        weights,
+        architecture,
+        settings(ImageBuilder, builder, "--builder"),
+        method,
+        group,
+        seed,
+        settings(ImageModel, model, "--model"),
+        settings(Training, training, "--training"),
+        output,
+        device,
+        state_folder,
+    )
+
+
+@app.command()
+def evaluate(
+    models: Annotated[list[Path], typer.Argument(help="model.safetensors of each model.")],
+    dataset: Input,
+    transformed: Annotated[
+        list[Path], typer.Option(help="Group-transformed test part; once for each group.")
+    ],
+    output: Output,
+    elements: Annotated[Path, typer.Option(help="CSV for the accuracy by group element.")],
+    examples: Annotated[Path, typer.Option(help="CSV for images with their predictions.")],
+    device: Device = "auto",
+) -> None:
+    """Score models on the test part, upright and moved by the group."""
+    from equitune.image import evaluation
+
+    evaluation.evaluate(dataset, transformed, models, output, elements, examples, device)

@@ -1,0 +1,123 @@
+"""Published weights read into backbones; knows files and keys, no group, no data, no network."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from equitune.files import load_into, load_tensors
+from equitune.image.backbones import TIMM, Backbone, check_architecture
+from equitune.names import nearest
+from equitune.retrieve import Source
+from equitune.vision import import_torchvision
+
+IMAGENET = "IMAGENET1K_V1"  # the weights that the paper used
+SAFETENSORS, PICKLED = (".safetensors",), (".pth", ".pt")
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return a state dict, on the CPU, from a safetensors file or one of torch.save.
+
+    Nothing in a file is executed.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it has another suffix, is damaged, or holds more than a state dict.
+    """
+    if path.suffix not in SAFETENSORS + PICKLED:
+        known = SAFETENSORS + PICKLED
+        raise ValueError(f"{path} has suffix {path.suffix!r}{nearest(path.suffix, known)}")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: retrieve it, or name another file")
+    if path.suffix in SAFETENSORS:
+        return load_tensors(path)[0]
+    advice = "save model.state_dict() with torch.save, or as safetensors"
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path} is no file of tensors alone, or is damaged: {advice}") from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} is truncated or damaged: retrieve it again") from error
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{path} holds {type(state).__name__}, expected a state dict: {advice}")
+    for key, value in state.items():
+        if not isinstance(value, Tensor):
+            raise ValueError(
+                f"{path} holds {type(value).__name__} at {key!r}, expected tensors only: {advice}"
+            )
+    return dict(state)
+
+
+def load_backbone(backbone: Backbone, weights: Mapping[str, Tensor], what: str) -> None:
+    """Load published weights into a backbone, or nothing at all when they do not fit.
+
+    The weights of the published model's classifier, which is no part of the backbone, are left.
+
+    Args:
+        backbone: keeps its device and dtype.
+        weights: state dict of the published model, whatever its number of classes.
+        what: where it comes from, such as its path; the error message opens with it.
+
+    Raises:
+        ValueError: every missing, unexpected and misshapen key is named.
+    """
+    # files from before BatchNorm counted its batches: the count stays, as torch has it
+    counts = {
+        key: value
+        for key, value in backbone.body.state_dict().items()
+        if key.endswith(".num_batches_tracked")
+    }
+    renamed = {_current_key(key): value for key, value in weights.items()}
+    kept = {key: value for key, value in renamed.items() if key not in backbone.left_out}
+    load_into(backbone.body, counts | kept, what)
+
+
+def imagenet_url(architecture: str) -> str:
+    """Return where the ImageNet weights of a torchvision model are published.
+
+    Raises:
+        ModuleNotFoundError: torchvision is not installed.
+        ValueError: the architecture is unknown, or has no such weights.
+    """
+    check_architecture(architecture)
+    if architecture.startswith(TIMM):
+        raise ValueError(f"{architecture} has no weights of torchvision: name a file of weights")
+    published = import_torchvision().models.get_model_weights(architecture)
+    names = [entry.name for entry in published]
+    if IMAGENET not in names:
+        raise ValueError(
+            f"{architecture} has no {IMAGENET} weights, only {', '.join(names) or 'none'}: "
+            "name a file of weights"
+        )
+    url: str = published[IMAGENET].url
+    return url
+
+
+def imagenet_source(architecture: str) -> Source:
+    """Return what is to be retrieved for an architecture; errors as `imagenet_url`.
+
+    Torchvision publishes the first digits of the SHA-256, in the file's name, and no size.
+    """
+    url = imagenet_url(architecture)
+    file = url.rpartition("/")[2]
+    return Source(
+        name=f"{architecture}_imagenet",
+        version=IMAGENET,
+        url=url,
+        mirror=f"imagenet/{file}",
+        sha256=Path(file).stem.rpartition("-")[2],
+        sorted_sha256="",
+        bytes=0,
+        licence="BSD-3-Clause",
+        citation="TorchVision maintainers and contributors 2016; Deng et al. 2009, ImageNet",
+    )
+
+
+def _current_key(key: str) -> str:
+    """Return the key of today's DenseNet: norm.1 has been norm1 since names may hold no dot."""
+    return re.sub(r"(\.denselayer\d+\.(?:norm|conv))\.(?=[12]\.)", r"\1", key)

@@ -1,0 +1,111 @@
+"""Evaluation: upright and moved accuracy, agreement over orbits, and the images that are shown."""
+
+import base64
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from equitune.actions import Rotate90
+from equitune.config import ImageBuilder, ImageModel, Training
+from equitune.image import evaluation, experiment
+from equitune.image.data import load_dataset, load_transformed
+from equitune.results.tables import IMAGE_COLUMNS
+
+METHODS = (("finetune", "identity"), ("equitune", "rotate90"), ("equizero", "flip"))
+
+
+@pytest.fixture(scope="module")
+def evaluated(dataset, tmp_path_factory):
+    """Three methods trained a little, and the three tables of their evaluation."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    data, models = dataset / "dataset.safetensors", []
+    base = folder / "base" / "model.safetensors"
+    settings = (ImageModel(), Training(steps=12, batch_size=7, learning_rate=1e-3))
+    experiment.pretrain(data, "resnet18", ImageBuilder(), 0, *settings, base, "cpu")
+    for method, group in METHODS:
+        models.append(folder / method / "model.safetensors")
+        experiment.tune(
+            data, base, "resnet18", ImageBuilder(), method, group, 0, *settings, models[-1], "cpu"
+        )
+    outputs = [folder / f"{name}.csv" for name in ("rows", "elements", "examples")]
+    moved = [dataset / "rotate90.safetensors", dataset / "flip.safetensors"]
+    evaluation.evaluate(data, moved, models, *outputs, "cpu")
+    return models, *(pd.read_csv(path, keep_default_na=False) for path in outputs)
+
+
+def test_a_row_for_each_model_with_the_columns_of_the_table(evaluated):
+    _, rows, _, _ = evaluated
+    assert tuple(rows.columns) == IMAGE_COLUMNS
+    assert list(zip(rows["method"], rows["group"], strict=True)) == list(METHODS)
+    assert (rows["dataset"] == "halves").all()
+
+
+def test_accuracies_are_counted_on_the_stored_images(dataset, evaluated):
+    models, rows, _, _ = evaluated
+    parts, _ = load_dataset(dataset / "dataset.safetensors")
+    test = parts["test"]
+    turned, elements, _ = load_transformed(dataset / "rotate90.safetensors")
+    for path, (_, row) in zip(models[:2], rows.iterrows(), strict=False):
+        model, _ = experiment.load(path)
+        model.eval()
+        with torch.no_grad():
+            upright = model(test.pixels / 255).argmax(1)
+            moved = torch.stack(
+                [
+                    model(Rotate90()(int(g), x)[None] / 255).argmax(1)[0]
+                    for g, x in zip(elements, test.pixels, strict=True)
+                ]
+            )
+        assert torch.equal(turned.labels, test.labels)
+        assert row["upright_accuracy"] == pytest.approx(
+            float((upright == test.labels).double().mean())
+        )
+        assert row["rotated_accuracy"] == pytest.approx(
+            float((moved == test.labels).double().mean())
+        )
+
+
+def test_equivariant_models_agree_over_every_orbit_and_others_do_not(evaluated):
+    _, rows, elements, _ = evaluated
+    plain, turned, flipped = (rows.iloc[i] for i in range(3))
+    assert plain["orbit_agreement"] < 1
+    assert plain["equivariance_error"] > 1e-3
+    for row in (turned, flipped):
+        assert row["orbit_agreement"] == 1
+        assert row["equivariance_error"] <= 1e-5
+        assert row["rotated_accuracy"] == row["upright_accuracy"]
+        own = elements[(elements["method"] == row["method"])]["accuracy"]
+        assert (own == row["upright_accuracy"]).all()
+
+
+def test_accuracy_by_element_names_the_group_it_is_measured_by(evaluated):
+    _, rows, elements, _ = evaluated
+    plain = elements[elements["method"] == "finetune"]
+    assert list(plain["element"]) == ["e", "r", "r2", "r3"]
+    assert set(plain["measured_by"]) == {"rotate90"}
+    upright = plain.set_index("element").loc["e", "accuracy"]
+    assert upright == pytest.approx(rows.iloc[0]["upright_accuracy"])
+    assert len(elements[elements["method"] == "equizero"]) == 2
+
+
+def test_examples_are_images_on_which_the_models_disagree(dataset, evaluated):
+    _, _, _, examples = evaluated
+    parts, about = load_dataset(dataset / "dataset.safetensors")
+    assert set(examples["measured_by"]) == {"rotate90"}
+    assert set(examples["method"]) == {"finetune", "equitune"}
+    for (place, element), rows in examples.groupby(["image", "element"]):
+        (data,) = rows["png"][rows["png"] != ""]
+        shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+        turn = ["e", "r", "r2", "r3"].index(element)
+        pixels = Rotate90()(turn, parts["test"].pixels[place])
+        assert np.array_equal(shown, pixels.permute(1, 2, 0).numpy())
+        label = about["classes"][int(parts["test"].labels[place])]
+        assert set(rows["label"]) == {label}
+    for _, rows in examples.groupby("image"):
+        assert rows["prediction"].nunique() > 1
+    equal = examples[examples["method"] == "equitune"].groupby("image")["prediction"].nunique()
+    assert (equal == 1).all()

@@ -1,0 +1,82 @@
+"""Cached orbits give what the whole model gives, for every method and every augmentation."""
+
+import pytest
+import torch
+
+from equitune.actions import Rotate90, RotateFlip, Trivial
+from equitune.groups import CyclicGroup
+from equitune.image import features
+from equitune.image.features import as_input, from_orbits, from_pixels
+from equitune.image.models import build
+
+METHODS = ("finetune", "finetune_augment", "equitune", "equitune_augment", "lambda_equitune")
+SIZE = 32
+
+
+def frozen(method, action):
+    torch.manual_seed(3)
+    return build("resnet18", method, action, SIZE, 3, frozen=True)
+
+
+@pytest.mark.parametrize("method", [*METHODS, "equizero"])
+@pytest.mark.parametrize("action", [Rotate90(), RotateFlip()])
+def test_cached_orbits_give_the_logits_of_the_whole_model(images, method, action):
+    model = frozen(method, action)
+    augment = method.endswith("augment")
+    rows = torch.tensor([3, 0, 7, 7])
+    slow = from_pixels(model, images, action if augment else None)
+    fast = from_orbits(model, images, action, augment)
+    torch.manual_seed(11)  # the same elements are drawn
+    expected = slow(rows)
+    torch.manual_seed(11)
+    torch.testing.assert_close(fast(rows), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_reach_the_head_and_not_the_backbone(images):
+    model = frozen("equitune", Rotate90())
+    from_orbits(model, images, Rotate90(), augment=False)(torch.arange(4)).sum().backward()
+    assert all(p.grad is not None for p in model.head.parameters())
+    assert all(p.grad is None for p in model.backbone.parameters())
+
+
+def test_without_group_and_augmentation_one_copy_is_enough(images, monkeypatch):
+    seen = []
+    original = features.orbit_features
+    monkeypatch.setattr(
+        features, "orbit_features", lambda *a: seen.append(original(*a)) or seen[-1]
+    )
+    from_orbits(frozen("finetune", None), images, Trivial(CyclicGroup(1)), augment=False)
+    assert seen[0].shape[:2] == (1, len(images))
+
+
+def test_augmentation_moves_each_image_by_its_own_element(images):
+    model = frozen("finetune_augment", None).eval()
+    logits = from_pixels(model, images, Rotate90())
+    rows = torch.arange(len(images))
+    torch.manual_seed(5)
+    elements = torch.randint(4, (len(rows),))
+    torch.manual_seed(5)
+    found = logits(rows)
+    for row, g in enumerate(elements.tolist()):
+        moved = Rotate90()(g, images.pixels[row : row + 1])
+        torch.testing.assert_close(found[row : row + 1], model(as_input(moved)))
+    assert len(set(elements.tolist())) > 1
+
+
+def test_pixels_become_numbers_between_zero_and_one(images):
+    x = as_input(images.pixels, channels_last=True)
+    assert x.dtype == torch.float32
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    assert x.max() <= 1
+    torch.testing.assert_close(x * 255, images.pixels.float())
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_bfloat16_gives_about_the_same_in_float32(images, channels_last):
+    model = build("resnet18", "equitune", Rotate90(), SIZE, 3).eval()
+    rows = torch.arange(4)
+    exact = from_pixels(model, images, None)(rows)
+    rough = from_pixels(model, images, None, "bfloat16", channels_last)(rows)
+    assert rough.dtype == torch.float32
+    assert not torch.equal(rough, exact)
+    torch.testing.assert_close(rough, exact, rtol=0.1, atol=0.05)

@@ -1,0 +1,328 @@
+"""Every source gives the same images every time, and says what it cannot read."""
+
+import hashlib
+import io
+import pickle
+import re
+import shutil
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from equitune.image import sources
+from equitune.vision import import_torchvision
+
+
+def picture(value=0, shape=(12, 16), form="JPEG", mode="RGB", **settings):
+    """A picture (height, width) of one grey value, as the bytes of a file."""
+    buffer = io.BytesIO()
+    Image.new(mode, shape[::-1], value if mode == "L" else (value,) * 3).save(
+        buffer, form, **settings
+    )
+    return buffer.getvalue()
+
+
+def write(folder, files):
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def tree(parts=("train", "val"), classes=("cat", "dog"), count=2):
+    """Names to pictures, each of a grey of its own: 0, 10, 20, …, in sorted order."""
+    names = [f"{p}/{c}/{i}.jpg" for p in parts for c in classes for i in range(count)]
+    return {name.lstrip("/"): picture(10 * place) for place, name in enumerate(names)}
+
+
+def read(location, size=8, crop="center", broken="refuse", seed=0):
+    return sources.read_folder(location, size, crop, broken, seed)
+
+
+def greys(images):
+    return [round(x / 10) for x in images.pixels.float().mean((1, 2, 3)).tolist()]
+
+
+def refused(location, **settings):
+    with pytest.raises(ValueError, match=re.escape(str(location))) as error:
+        read(location, **settings)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("size", [8, 20])
+def test_digits_have_a_test_part_of_their_own(size):
+    train, test, classes = sources.read_digits(size)
+    assert classes == tuple("0123456789")
+    assert (len(train) + len(test), len(test)) == (1797, 359)
+    whole = train.labels.bincount() + test.labels.bincount()
+    assert ((test.labels.bincount() / whole - 0.2).abs() < 0.003).all()
+    assert train.pixels.shape[1:] == test.pixels.shape[1:] == (3, size, size)
+    assert torch.equal(train.pixels[:, 0], train.pixels[:, 1])
+    assert torch.equal(train.pixels[:, 0], train.pixels[:, 2])
+    assert train.pixels.dtype == torch.uint8
+    assert (int(train.pixels.min()), int(train.pixels.max())) == (0, 255)
+    again = sources.read_digits(size)[1]
+    assert torch.equal(again.pixels, test.pixels)
+
+
+def test_digits_of_their_own_size_are_the_scans():
+    from sklearn.datasets import load_digits
+
+    train, test, _ = sources.read_digits(8)
+    scans = {tuple((image.pixels[0, 0].flatten()).tolist()) for image in (train[:1], test[:1])}
+    known = {tuple(np.round(scan * 255 / 16).astype(int)) for scan in load_digits().data}
+    assert scans <= known
+
+
+@pytest.fixture
+def cifar10(tmp_path, monkeypatch):
+    """An archive in the official layout with three images in a batch, known to torchvision."""
+    dataset = import_torchvision().datasets.CIFAR10
+    rng = np.random.default_rng(0)
+    batches = {
+        name: {
+            "data": rng.integers(0, 256, (3, 3072), dtype=np.uint8),
+            "labels": rng.integers(0, 10, 3).tolist(),
+        }
+        for name, _ in dataset.train_list + dataset.test_list
+    }
+    meta = {"label_names": [f"class{number}" for number in range(10)]}
+    packed = {
+        name: pickle.dumps(part, 2) for name, part in {**batches, "batches.meta": meta}.items()
+    }
+    md5 = {
+        name: hashlib.md5(part, usedforsecurity=False).hexdigest() for name, part in packed.items()
+    }
+    for attribute in ("train_list", "test_list"):
+        known = [[name, md5[name]] for name, _ in getattr(dataset, attribute)]
+        monkeypatch.setattr(dataset, attribute, known)
+    monkeypatch.setattr(dataset, "meta", {**dataset.meta, "md5": md5["batches.meta"]})
+    write(tmp_path / dataset.base_folder, packed)
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / dataset.base_folder, dataset.base_folder)
+    return archive, batches
+
+
+def test_cifar10_is_read_as_it_is(cifar10):
+    archive, batches = cifar10
+    train, test, classes = sources.read_cifar10(archive, 32)
+    assert classes == tuple(f"class{number}" for number in range(10))
+    parts = [batches[f"data_batch_{number}"] for number in range(1, 6)]
+    pixels = np.concatenate([part["data"] for part in parts]).reshape(15, 3, 32, 32)
+    assert torch.equal(train.pixels, torch.from_numpy(pixels))
+    assert train.labels.tolist() == [label for part in parts for label in part["labels"]]
+    assert torch.equal(
+        test.pixels.flatten(), torch.from_numpy(batches["test_batch"]["data"]).ravel()
+    )
+    assert test.labels.dtype == torch.int64
+
+
+def test_cifar10_is_resized_and_leaves_nothing(cifar10, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    train, test, _ = sources.read_cifar10(cifar10[0], 40)
+    assert (train.pixels.shape, test.pixels.shape) == ((15, 3, 40, 40), (3, 3, 40, 40))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_another_archive_is_not_cifar10(cifar10, monkeypatch):
+    dataset = import_torchvision().datasets.CIFAR10
+    wrong = [["test_batch", "0" * 32]]
+    for attribute, value in (("test_list", wrong), ("meta", {**dataset.meta, "md5": "0" * 32})):
+        with monkeypatch.context() as patch:
+            patch.setattr(dataset, attribute, value)
+            with pytest.raises(ValueError, match=r"is not the published CIFAR-10: .*md5 c58f3010"):
+                sources.read_cifar10(cifar10[0], 32)
+    with pytest.raises(FileNotFoundError, match="gone does not exist"):
+        sources.read_cifar10(cifar10[0].with_name("gone"), 32)
+
+
+@pytest.mark.parametrize("held_out", ["val", "test"])
+@pytest.mark.parametrize("top", ["", "top/", "top/inner/"])
+def test_a_folder_with_two_parts_is_read_in_order(tmp_path, held_out, top):
+    files = {f"{top}{name}": x for name, x in tree(("train", held_out)).items()}
+    write(tmp_path, {**files, f"{top}README": b"text", "LICENSE": b"text"})
+    train, test, classes = read(tmp_path)
+    assert classes == ("cat", "dog")
+    assert (greys(train), train.labels.tolist()) == ([0, 1, 2, 3], [0, 0, 1, 1])
+    assert (greys(test), test.labels.tolist()) == ([4, 5, 6, 7], [0, 0, 1, 1])
+    assert train.pixels.shape == (4, 3, 8, 8)
+    assert (train.pixels.dtype, train.labels.dtype) == (torch.uint8, torch.int64)
+
+
+@pytest.mark.parametrize("form", ["tar", "gztar", "zip"])
+def test_an_archive_gives_what_its_folder_gives(tmp_path, form):
+    folder = write(tmp_path / "packed" / "top", tree())
+    archive = shutil.make_archive(str(tmp_path / "images"), form, tmp_path / "packed")
+    for ours, theirs in zip(read(folder)[:2], read(tmp_path / archive)[:2], strict=True):
+        assert torch.equal(ours.pixels, theirs.pixels)
+        assert torch.equal(ours.labels, theirs.labels)
+
+
+def test_a_tree_is_split_by_the_seed_and_stratified(tmp_path):
+    write(tmp_path, tree(("",), count=10))
+    train, test, classes = read(tmp_path)
+    assert classes == ("cat", "dog")
+    assert (train.labels.bincount().tolist(), test.labels.bincount().tolist()) == ([8, 8], [2, 2])
+    assert sorted(greys(train) + greys(test)) == list(range(20))
+    assert greys(read(tmp_path)[1]) == greys(test)
+    assert len({tuple(greys(read(tmp_path, seed=seed)[1])) for seed in range(4)}) > 1
+
+
+def test_val_beside_test_is_said_to_be_unused(tmp_path, caplog):
+    write(tmp_path, tree(("test", "train", "val")))
+    assert greys(read(tmp_path)[1]) == [0, 1, 2, 3]
+    assert [record.message for record in caplog.records] == [f"{tmp_path}/val is not used: test is"]
+
+
+def test_what_systems_leave_is_passed_over(tmp_path):
+    litter = ("__MACOSX/top/._train", ".git/x", "top/train/.DS_Store", "top/train/cat/.DS_Store")
+    images = {f"top/{name}": content for name, content in tree().items()}
+    write(tmp_path, {**images, "__MACOSX/top/cat/._0.jpg": b"", **dict.fromkeys(litter, b"")})
+    assert len(read(tmp_path)[0]) == 4
+
+
+def test_the_shorter_side_is_resized_and_the_middle_cut(tmp_path):
+    pixels = np.zeros((20, 40, 3), dtype=np.uint8)
+    pixels[:, 10:30] = 200  # the middle square
+    for name in tree():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / name, "PNG")
+    train, _, _ = read(tmp_path, size=20)
+    assert train.pixels.unique().tolist() == [200]
+    whole, _, _ = read(tmp_path, size=20, crop="none")
+    assert torch.equal(whole.pixels[0], torch.from_numpy(pixels).permute(2, 0, 1))
+    assert read(tmp_path, size=10, crop="none")[0].pixels.shape == (4, 3, 10, 20)
+    turned, _, _ = read(write(tmp_path, {name: picture(9, (40, 20)) for name in tree()}), size=10)
+    assert turned.pixels.shape == (4, 3, 10, 10)
+
+
+def test_whole_images_must_have_one_shape(tmp_path):
+    write(tmp_path, {**tree(), "val/dog/1.jpg": picture(0, (12, 20))})
+    message = refused(tmp_path, crop="none")
+    assert "train/cat/0.jpg comes out as (3, 8, 10) and" in message
+    assert "val/dog/1.jpg as (3, 8, 13)" in message
+    assert message.endswith("set crop: center")
+    assert len(read(tmp_path)[1]) == 4
+
+
+def test_every_kind_of_picture_becomes_rgb(tmp_path):
+    turned = Image.Exif()
+    turned[0x112] = 6  # orientation: a quarter turn, which is not applied
+    kinds = {
+        "grey.png": picture(70, form="PNG", mode="L"),
+        "colour.png": picture(70, form="PNG"),
+        "turned.jpg": picture(70, exif=turned),
+        "progressive.jpeg": picture(70, progressive=True),
+    }
+    names = [f"{part}/{name}/" for part in ("train", "test") for name in ("a", "b")]
+    write(tmp_path, {place + name: x for place in names for name, x in kinds.items()})
+    train, test, _ = read(tmp_path, crop="none")
+    assert train.pixels.shape == test.pixels.shape == (8, 3, 8, 10)
+    assert greys(train) == [7] * 8
+
+
+def test_files_that_cannot_be_decoded_are_refused_or_skipped(tmp_path, caplog):
+    noise = Image.effect_noise((60, 60), 90)
+    whole = {form: io.BytesIO() for form in ("JPEG", "PNG")}
+    for form, buffer in whole.items():
+        noise.save(buffer, form)
+    deep = io.BytesIO()
+    Image.fromarray(np.full((12, 16), 40000, dtype=np.uint16)).save(deep, "PNG")
+    broken = {
+        "train/cat/cut.jpg": whole["JPEG"].getvalue()[:-900],
+        "train/cat/cut.png": whole["PNG"].getvalue()[:-900],
+        "train/cat/deep.png": deep.getvalue(),
+        "train/cat/empty.jpg": b"",
+        "train/cat/head.jpg": whole["JPEG"].getvalue()[:20],
+        "train/cat/other.gif": picture(0, form="GIF"),
+        "train/dog/text.jpg": b"a text",
+    }
+    write(tmp_path, {**tree(), **broken})
+    message = refused(tmp_path)
+    assert message.startswith("7 of 15 files cannot be decoded: ")
+    assert message.endswith(", …: remove them, or set broken: skip")
+    assert [name in message for name in broken] == [True] * 5 + [False] * 2
+    assert not caplog.records
+    train, test, _ = read(tmp_path, broken="skip")
+    assert (greys(train), greys(test)) == ([0, 1, 2, 3], [4, 5, 6, 7])
+    assert train.labels.tolist() == [0, 0, 1, 1]
+    assert len(caplog.records) == 7
+    for name, record in zip(broken, caplog.records, strict=True):
+        assert name in record.message
+        assert record.levelname == "WARNING"
+
+
+@pytest.mark.parametrize("parts", [("train", "val"), ("",)])
+def test_a_class_that_skipping_empties_is_named(tmp_path, parts):
+    files = tree(parts)
+    write(tmp_path, files | {name: b"" for name in files if "dog" in name and "train" not in name})
+    message = refused(tmp_path, broken="skip")
+    assert "class dog has no image left for the" in message
+
+
+def test_a_class_of_one_image_cannot_be_split(tmp_path):
+    write(tmp_path, {**tree(("",)), "eel/0.jpg": picture()})
+    assert "class eel has no image left for the test part" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "text"),
+    [
+        ({"a.jpg": b""}, "has no class folders"),
+        ({"train/a.jpg": b"", "val/cat/0.jpg": b""}, "/train has no class folders"),
+        ({"cat/0.jpg": b""}, "has one class, cat: expected two or more"),
+        ({"top/cat/0.jpg": b""}, "has one class, cat: expected two or more"),
+        (tree(classes=("cat",)), "has one class, cat: expected two or more"),
+        ({**tree(), "train/eel/0.jpg": b""}, "/val lacks eel: expected the same classes in"),
+        ({**tree(), "val/eel/0.jpg": b""}, "/train lacks eel: expected the same classes in"),
+        ({**tree(), "train/cat/kitten/0.jpg": b""}, "/train/cat/kitten is a folder where images"),
+        (tree(("train", "valid")), "/train/cat is a folder where images are expected"),
+        ({**tree(("",)), "eel/.hidden": b""}, "/eel has no images: add some"),
+    ],
+)
+def test_what_is_no_set_of_class_folders_is_refused(tmp_path, files, text):
+    assert text in refused(write(tmp_path, files))
+    archive = shutil.make_archive(str(tmp_path / "images"), "tar", tmp_path)
+    message = refused(tmp_path / archive)
+    assert text in message
+    assert message.startswith(archive)
+
+
+def test_a_missing_place_and_unknown_settings_are_named(tmp_path):
+    assert "gone does not exist: expected a folder or an archive" in refused(tmp_path / "gone")
+    with pytest.raises(ValueError, match="unknown crop 'centre'; did you mean 'center'"):
+        read(tmp_path, crop="centre")
+    with pytest.raises(ValueError, match="unknown broken 'skp'; did you mean 'skip'"):
+        read(tmp_path, broken="skp")
+
+
+def test_hymenoptera_has_its_published_counts(shared, caplog):
+    archive = shared / "mirror" / "hymenoptera.tar"
+    train, test, classes = read(archive, size=32, broken="skip")
+    assert classes == ("ants", "bees")
+    assert (len(train), len(test)) == (244, 153)
+    assert train.labels.bincount().tolist() == [123, 121]
+    assert test.labels.bincount().tolist() == [70, 83]
+    assert [record.message.split("/")[-1] for record in caplog.records] == [
+        "imageNotFound.gif (no JPEG or PNG)"
+    ]
+
+
+def test_a_slice_of_the_cifar10_jpegs_is_read(shared, tmp_path):
+    part = tmp_path / "slice.tar"
+    with (
+        tarfile.open(shared / "mirror" / "cifar10-jpeg-subset.tar") as tar,
+        tarfile.open(part, "w") as sliced,
+    ):
+        for member in tar.getmembers()[::60]:
+            sliced.addfile(member, tar.extractfile(member))
+    train, test, classes = read(part, size=32, crop="none")
+    assert (len(train), len(test), len(classes)) == (250, 50, 10)
+    assert train.labels.bincount().tolist() == [25] * 10
+    assert train.pixels.shape == (250, 3, 32, 32)
+    assert 30 < train.pixels.float().mean() < 200

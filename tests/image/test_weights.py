@@ -1,0 +1,162 @@
+"""Published weights are read safely, fit by name and shape, and are what their names promise."""
+
+import collections
+import importlib.util
+import re
+
+import pytest
+import torch
+
+from equitune.files import save_tensors
+from equitune.image.backbones import backbone
+from equitune.image.weights import imagenet_source, imagenet_url, load_backbone, read_weights
+from equitune.vision import import_torchvision
+
+if importlib.util.find_spec("torchvision") is None:
+    pytest.skip("torchvision is not installed", allow_module_level=True)
+
+
+def published(architecture, classes=7):
+    """A state dict as a published file has it: the whole model, random."""
+    torch.manual_seed(5)
+    get_model = import_torchvision().models.get_model
+    return dict(get_model(architecture, weights=None, num_classes=classes).state_dict())
+
+
+def same(state, weights):
+    return all(torch.equal(value, weights[key]) for key, value in state.items())
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.safetensors"])
+def test_a_state_dict_comes_back(tmp_path, name):
+    weights = collections.OrderedDict(a=torch.randn(2, 3), b=torch.tensor(4))
+    if name.endswith("safetensors"):
+        save_tensors(tmp_path / name, weights)
+    else:
+        torch.save(weights, tmp_path / name)
+    found = read_weights(tmp_path / name)
+    assert found.keys() == weights.keys()
+    assert same(weights, found)
+
+
+def test_the_format_before_zip_is_read(tmp_path):
+    file = tmp_path / "old.pth"
+    torch.save({"a": torch.ones(2)}, file, _use_new_zipfile_serialization=False)
+    assert torch.equal(read_weights(file)["a"], torch.ones(2))
+
+
+class Trap:
+    """Code that runs when it is unpickled."""
+
+    def __reduce__(self):
+        return pytest.fail, ("a file of weights was executed",)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"a": Trap()}, "is no file of tensors alone, or is damaged: save model.state_dict()"),
+        (torch.nn.Linear(1, 1), "is no file of tensors alone, or is damaged"),
+        (torch.ones(2), "holds Tensor, expected a state dict"),
+        ({"state_dict": {"a": torch.ones(2)}, "epoch": 3}, "holds dict at 'state_dict'"),
+        (b"", "is truncated or damaged"),
+        (b"<html>not found</html>", "is no file of tensors alone, or is damaged"),
+        (None, "is truncated or damaged: retrieve it again"),
+    ],
+)
+def test_a_file_that_is_no_state_dict_is_one_line(tmp_path, content, text):
+    file = tmp_path / "w.pth"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content is None:
+        torch.save({"a": torch.ones(900)}, file)
+        file.write_bytes(file.read_bytes()[:2000])
+    else:
+        torch.save(content, file)
+    with pytest.raises(ValueError, match=r"w\.pth (is|holds)") as error:
+        read_weights(file)
+    assert str(error.value).startswith(f"{file} {text}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_missing_or_of_another_kind_is_named(tmp_path):
+    for name in ("w.pth", "w.safetensors"):
+        with pytest.raises(FileNotFoundError, match=re.escape(f"{name} does not exist")):
+            read_weights(tmp_path / name)
+    with pytest.raises(ValueError, match=r"has suffix '\.safetensor'; did you mean '\.safetensors"):
+        read_weights(tmp_path / "w.safetensor")
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "squeezenet1_1", "googlenet"])
+@pytest.mark.filterwarnings("ignore:The default weight initialization of GoogleNet:FutureWarning")
+def test_published_weights_fit_whatever_the_classes(architecture):
+    weights, trunk = published(architecture), backbone(architecture, 64, 2)
+    assert not same(trunk.body.state_dict(), weights)
+    load_backbone(trunk, weights, "published")
+    assert same(trunk.body.state_dict(), weights)
+
+
+def test_weights_without_a_classifier_fit_too():
+    weights, trunk = published("resnet18"), backbone("resnet18", 32, 2)
+    load_backbone(trunk, {k: v for k, v in weights.items() if "fc" not in k}, "headless")
+    assert same(trunk.body.state_dict(), weights)
+
+
+def test_every_key_that_does_not_fit_is_named_and_nothing_is_loaded():
+    weights, trunk = published("resnet18"), backbone("resnet18", 32, 2)
+    before = {key: value.clone() for key, value in trunk.state_dict().items()}
+    weights["conv2.weight"] = weights.pop("conv1.weight")
+    weights["head.weight"] = torch.ones(2)
+    weights["bn1.bias"] = torch.ones(3)
+    with pytest.raises(ValueError, match=r"x\.pth does not fit resnet18") as error:
+        load_backbone(trunk, weights, "x.pth")
+    assert "missing conv1.weight; unexpected conv2.weight, head.weight; bn1.bias is (3,)" in str(
+        error.value
+    )
+    assert same(before, trunk.state_dict())
+
+
+def test_densenet_files_with_the_names_of_old_fit():
+    weights, trunk = published("densenet121"), backbone("densenet121", 32, 2)
+    old = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", key): value
+        for key, value in weights.items()
+        if not key.endswith("num_batches_tracked")  # came later
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    assert "features.norm0.weight" in old
+    load_backbone(trunk, old, "densenet121-a639ec97.pth")
+    assert same(trunk.body.state_dict(), weights)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name"),
+    [
+        ("alexnet", "alexnet-owt-7be5be79.pth"),
+        ("resnet18", "resnet18-f37072fd.pth"),
+        ("resnet50", "resnet50-0676ba61.pth"),  # the first version, which is not the default
+        ("vgg11_bn", "vgg11_bn-6002323d.pth"),
+        ("densenet121", "densenet121-a639ec97.pth"),
+    ],
+)
+def test_the_address_is_that_of_the_papers_weights(architecture, name):
+    url = imagenet_url(architecture)
+    assert url.startswith("https://")
+    assert url.endswith(f"/{name}")
+    source = imagenet_source(architecture)
+    assert (source.url, source.mirror, source.bytes) == (url, f"imagenet/{name}", 0)
+    assert re.fullmatch("[0-9a-f]{8}", source.sha256)
+    assert f"-{source.sha256}." in name
+
+
+@pytest.mark.parametrize(
+    ("architecture", "text"),
+    [
+        ("resnet81", "unknown architecture 'resnet81'; did you mean"),
+        ("vit_h_14", "vit_h_14 has no IMAGENET1K_V1 weights, only IMAGENET1K_SWAG_E2E_V1, "),
+    ],
+)
+def test_an_architecture_without_such_weights_is_told(architecture, text):
+    with pytest.raises(ValueError, match=r"architecture|weights") as error:
+        imagenet_url(architecture)
+    assert str(error.value).startswith(text)

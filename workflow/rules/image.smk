@@ -1,0 +1,142 @@
+# Images: source -> dataset -> group-transformed dataset -> base -> tuned -> evaluated -> table.
+
+
+rule image:
+    input:
+        "results/tables/image.csv",
+        "results/figures/image_accuracy.svg",
+
+
+rule image_dataset:
+    input:
+        archive=lambda w: dataset_archive(w.dataset),
+    output:
+        f"{IMAGE_DATA}/dataset.safetensors",
+    log:
+        "results/logs/image_dataset/{dataset}_{seed}.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        source=lambda w: as_json(IMAGE.sources[w.dataset]),
+        fraction=IMAGE.validation_fraction,
+        subset=f"--subset {IMAGE.subset}" if IMAGE.subset else "",
+        archive=lambda w, input: f"--archive {input.archive}" if input.archive else "",
+    shell:
+        "python -m equitune --log {log:q} image dataset --name {wildcards.dataset}"
+        " --source {params.source:q} {params.archive} --seed {wildcards.seed}"
+        " --validation-fraction {params.fraction} {params.subset} --output {output:q}"
+
+
+rule image_transform:
+    input:
+        f"{IMAGE_DATA}/dataset.safetensors",
+    output:
+        f"{IMAGE_DATA}/{{group}}/test.safetensors",
+    log:
+        "results/logs/image_transform/{dataset}_{group}_{seed}.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} image transform --dataset {input:q}"
+        " --group {wildcards.group} --seed {wildcards.seed} --output {output:q}"
+
+
+rule image_pretrain:
+    input:
+        dataset=f"{IMAGE_DATA}/dataset.safetensors",
+    output:
+        model=f"{IMAGE_CELL}/base/model.safetensors",
+        manifest=f"{IMAGE_CELL}/base/manifest.json",
+    log:
+        "results/logs/image_pretrain/{dataset}_{architecture}_{seed}.log",
+    benchmark:
+        "results/benchmarks/image_pretrain/{dataset}_{architecture}_{seed}.tsv"
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        builder=lambda w: as_json(IMAGE.builders.get(w.architecture, configuration.ImageBuilder())),
+        model=as_json(IMAGE.model),
+        training=lambda w: as_json(IMAGE.pretraining[w.architecture]),
+        device=CONFIG.device,
+        states=STATES,
+    shell:
+        "python -m equitune --log {log:q} image pretrain --dataset {input.dataset:q}"
+        " --architecture {wildcards.architecture} --builder {params.builder:q}"
+        " --seed {wildcards.seed} --model {params.model:q} --training {params.training:q}"
+        " --device {params.device} --state-folder {params.states:q} --output {output.model:q}"
+
+
+rule image_tune:
+    input:
+        dataset=f"{IMAGE_DATA}/dataset.safetensors",
+        weights=image_weights,
+    output:
+        model=f"{IMAGE_CELL}/{{method}}/{{group}}/model.safetensors",
+        manifest=f"{IMAGE_CELL}/{{method}}/{{group}}/manifest.json",
+    log:
+        "results/logs/image_tune/{dataset}_{architecture}_{method}_{group}_{seed}.log",
+    benchmark:
+        "results/benchmarks/image_tune/{dataset}_{architecture}_{method}_{group}_{seed}.tsv"
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=480,
+        gpu=GPU,
+    params:
+        builder=lambda w: as_json(IMAGE.builders.get(w.architecture, configuration.ImageBuilder())),
+        model=as_json(IMAGE.model),
+        training=lambda w: as_json(IMAGE.tuning[w.architecture]),
+        device=CONFIG.device,
+        states=STATES,
+    shell:
+        "python -m equitune --log {log:q} image tune --dataset {input.dataset:q}"
+        " --weights {input.weights:q} --architecture {wildcards.architecture}"
+        " --builder {params.builder:q} --method {wildcards.method} --group {wildcards.group}"
+        " --seed {wildcards.seed} --model {params.model:q} --training {params.training:q}"
+        " --device {params.device} --state-folder {params.states:q} --output {output.model:q}"
+
+
+# one job a cell: it starts torch once for all methods
+rule image_evaluate:
+    input:
+        models=image_models,
+        dataset=f"{IMAGE_DATA}/dataset.safetensors",
+        transformed=expand(
+            f"{IMAGE_DATA}/{{group}}/test.safetensors",
+            group=IMAGE.groups,
+            allow_missing=True,
+        ),
+    output:
+        rows=f"{IMAGE_CELL}/evaluation.csv",
+        elements=f"{IMAGE_CELL}/elements.csv",
+        examples=f"{IMAGE_CELL}/examples.csv",
+    log:
+        "results/logs/image_evaluate/{dataset}_{architecture}_{seed}.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=GPU,
+    params:
+        transformed=lambda w, input: " ".join(
+            f"--transformed {shlex.quote(path)}" for path in input.transformed
+        ),
+        device=CONFIG.device,
+    shell:
+        "python -m equitune --log {log:q} image evaluate {input.models:q}"
+        " --dataset {input.dataset:q} {params.transformed} --device {params.device}"
+        " --output {output.rows:q} --elements {output.elements:q} --examples {output.examples:q}"
