@@ -21,7 +21,7 @@ from equitune.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -39,12 +39,14 @@ class History:
         examples: training examples seen, repeats counted.
         validation: step → score on the validation part.
         resumed_at: the step at which the run last resumed, 0 if it never stopped.
+        kept: the step whose weights the model ended with: the last, or with patience the best.
     """
 
     seconds: float = 0.0
     examples: int = 0
     validation: dict[int, float] = field(default_factory=dict)
     resumed_at: int = 0
+    kept: int = 0
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -111,7 +113,10 @@ def fit(
     label: str = "training",
     state: Path | None = None,
 ) -> History:
-    """Train a model for a fixed number of steps.
+    """Train a model for a number of steps, or until it gets no better on the validation part.
+
+    With `settings.patience` the model ends with the weights that scored best on the validation
+    part, else with the last ones.
 
     Args:
         model: the model, on its device; its parameters that require a gradient are trained.
@@ -141,7 +146,7 @@ def fit(
     before = history.seconds
     model.train()
     with Progress(label, settings.steps, start=run.step) as progress:
-        while run.step < settings.steps:
+        while run.step < settings.steps and not run.exhausted(settings.patience):
             if not batches:
                 run.epoch_state = generator.get_state()
                 batches = list(epoch(generator))[run.position :]
@@ -171,6 +176,8 @@ def fit(
                 pause = time.monotonic()
                 model.eval()
                 history.validation[run.step] = validate()
+                if settings.patience and run.best_step() == run.step:
+                    run.best = {k: x.detach().cpu().clone() for k, x in model.state_dict().items()}
                 model.train()
                 started += time.monotonic() - pause  # training time only
                 progress.note(validation=history.validation[run.step])
@@ -181,6 +188,10 @@ def fit(
                     run.epoch_state = generator.get_state()
                 run.save(state)
                 saved = time.monotonic()
+    history.kept = run.step
+    if run.best is not None:
+        model.load_state_dict(run.best)
+        history.kept = run.best_step()
     model.eval()
     return history
 
@@ -217,6 +228,17 @@ class _Run:
     step: int = 0
     position: int = 0  # batches of the current epoch already used
     epoch_state: Tensor | None = None  # the generator's state at the start of that epoch
+    best: dict[str, Tensor] | None = None  # the weights of the best validation, with patience
+
+    def best_step(self) -> int:
+        """Return the step of the best validation so far, the first of equals."""
+        scores = self.history.validation
+        return max(scores, key=scores.__getitem__)
+
+    def exhausted(self, patience: int) -> bool:
+        """Say whether the last `patience` validations brought nothing better; never if it is 0."""
+        steps = list(self.history.validation)
+        return 0 < patience < len(steps) - steps.index(self.best_step()) if steps else False
 
     def save(self, path: Path) -> None:
         """Write the state atomically."""
@@ -229,6 +251,7 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "epoch": self.epoch_state,
+            "best": self.best,
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             "history": asdict(self.history),
@@ -254,7 +277,7 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.step, self.position = state["step"], state["position"]
-        self.epoch_state = state["epoch"]
+        self.epoch_state, self.best = state["epoch"], state["best"]
         self.generator.set_state(state["epoch"])
         torch.set_rng_state(state["random"])
         if torch.cuda.is_available() and state["random_cuda"]:

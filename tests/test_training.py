@@ -21,7 +21,7 @@ class Killed(BaseException):
     """What a killed process would be, inside one process."""
 
 
-def run(plan, state=None, seed=0, kill_at=None, validations=None):
+def run(plan, state=None, seed=0, kill_at=None, validations=None, scores=None):
     """Train a small regression with dropout; stop hard when step kill_at begins."""
     data = torch.Generator().manual_seed(7)
     x = torch.randn(ROWS, FEATURES, generator=data)
@@ -41,7 +41,7 @@ def run(plan, state=None, seed=0, kill_at=None, validations=None):
         assert not model.training
         if validations is not None:
             validations.append(steps)
-        return 0.5
+        return 0.5 if scores is None else scores[steps]
 
     history = training.fit(
         model,
@@ -131,6 +131,40 @@ def test_validation_comes_at_its_interval_and_at_the_end():
     assert validations == [4, 8, 11]
     assert history.validation == {4: 0.5, 8: 0.5, 11: 0.5}
     assert history.examples == 20 + 20 + 18
+
+
+SCORES = dict(
+    zip(range(1, 12), (0.1, 0.3, 0.2, 0.5, 0.4, 0.5, 0.1, 0.9, 0.9, 0.9, 0.9), strict=True)
+)
+
+
+def test_patience_stops_when_nothing_gets_better_and_keeps_the_best_weights():
+    plan = settings(validate_every=1, patience=3, schedule="constant")
+    weights, history = run(plan, scores=SCORES)
+    assert max(history.validation) == 7  # 4 was the first of the best, 5 to 7 were no better
+    assert history.kept == 4
+    four, _ = run(settings(steps=4, schedule="constant"))
+    assert torch.equal(weights, four)
+
+
+def test_without_patience_the_last_weights_are_kept():
+    plan = settings(validate_every=1, schedule="constant")
+    weights, history = run(plan, scores=SCORES)
+    assert history.kept == 11
+    assert torch.equal(weights, run(settings(schedule="constant"))[0])
+
+
+@pytest.mark.parametrize("kill_at", [3, 5, 6])
+def test_a_killed_run_keeps_its_best_weights_and_its_patience(tmp_path, kill_at):
+    plan = settings(validate_every=1, patience=3)
+    state = tmp_path / "state.pt"
+    with pytest.raises(Killed):
+        run(plan, state, kill_at=kill_at, scores=SCORES)
+    # steps are counted anew in the process that resumes
+    later = {step - kill_at: score for step, score in SCORES.items()}
+    resumed, history = run(plan, state, scores=later)
+    assert history.kept == 4
+    assert torch.equal(resumed, run(plan, scores=SCORES)[0])
 
 
 def test_a_loss_that_is_no_number_is_an_error_that_says_what_to_change():

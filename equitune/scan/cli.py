@@ -1,40 +1,19 @@
 """Commands of the SCAN experiment: arguments to calls; knows no tensor."""
 
-import logging
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import typer
-import yaml
 
-from equitune.config import Permutation, Seq2SeqModel, Training, parse
+from equitune.config import Permutation, Seq2SeqModel, Training
 from equitune.files import atomic_write
+from equitune.options import Device, Input, Mirror, Output, Seed, Settings, States, settings
 
-logger = logging.getLogger(__name__)
-T = TypeVar("T")
 app = typer.Typer(help="Compositional generalization on SCAN.")
 
-Input = Annotated[Path, typer.Option(help="File to read.")]
-Output = Annotated[Path, typer.Option(help="File to write.")]
-Seed = Annotated[int, typer.Option(help="Decides every random choice.")]
-Settings = Annotated[str, typer.Option(help="Optimizer and schedule, as YAML or JSON.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-States = Annotated[
-    Path | None, typer.Option(help="Folder for the state that a killed run resumes from.")
-]
 Cycles = Annotated[
     str, typer.Option(help="Cycles of words, {commands: [[…]], actions: [[…]]}, as YAML or JSON.")
 ]
-
-
-def settings(kind: type[T], text: str, option: str) -> T:
-    """Read one of the configuration's dataclasses from an option's text."""
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{option} is no YAML: {' '.join(str(error).split())}") from error
-    result: T = parse(kind, value, option)
-    return result
 
 
 @app.command()
@@ -45,7 +24,7 @@ def split(
     source: Annotated[
         Literal["grammar", "published"], typer.Option(help="Generate, or retrieve the files.")
     ] = "grammar",
-    mirror: Annotated[str | None, typer.Option(help="Looked in before the files' URL.")] = None,
+    mirror: Mirror = None,
 ) -> None:
     """Write a task's training and test lines, checked against the published checksums."""
     from equitune.retrieve import check_lines, retrieve, sources

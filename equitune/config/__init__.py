@@ -1,0 +1,111 @@
+"""The configuration as dataclasses, the single source of its schema and docs; knows no torch.
+
+`load` turns what YAML gave into a `Config` or into one line that says what is wrong;
+`equitune config schema` and `equitune config docs` write the two files that describe the keys.
+Each experiment's section is a module here, with what its keys do not show one by one in `problems`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from equitune.config import docs as _docs
+from equitune.config import image as _image
+from equitune.config import scan as _scan
+from equitune.config.base import GROUPLESS, IDENTITY, STRICT, Training, about
+from equitune.config.image import IMAGE_METHODS, Image, ImageBuilder, ImageModel, ImageSource
+from equitune.config.parse import parse
+from equitune.config.scan import (
+    SCAN_METHODS,
+    ActionWord,
+    CommandWord,
+    Permutation,
+    Scan,
+    Seq2SeqModel,
+)
+
+__all__ = [
+    "GROUPLESS",
+    "IDENTITY",
+    "IMAGE_METHODS",
+    "SCAN_METHODS",
+    "ActionWord",
+    "CommandWord",
+    "Config",
+    "Image",
+    "ImageBuilder",
+    "ImageModel",
+    "ImageSource",
+    "Permutation",
+    "Retrieve",
+    "Scan",
+    "Seq2SeqModel",
+    "Training",
+    "docs",
+    "load",
+    "merge",
+    "parse",
+    "schema",
+]
+
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+
+
+@dataclass(config=STRICT, frozen=True)
+class Retrieve:
+    """Where downloads are looked for."""
+
+    mirror: Annotated[
+        str | None, about("folder or URL that is looked in before a file's own URL")
+    ] = None
+
+
+@dataclass(config=STRICT, frozen=True)
+class Config:
+    """Everything a run is decided by."""
+
+    device: Annotated[Device, about("auto, cpu, cuda, cuda:N or mps")]
+    retrieve: Annotated[Retrieve, about("downloads")]
+    scan: Annotated[Scan, about("compositional generalization on SCAN")]
+    image: Annotated[Image, about("image classification under rotations and flips")]
+
+
+def load(mapping: Mapping[str, Any]) -> Config:
+    """Check a configuration.
+
+    Args:
+        mapping: what the YAML files gave, merged.
+
+    Raises:
+        ValueError: one line with the first thing that is wrong and the nearest valid name.
+    """
+    config: Config = parse(Config, mapping)
+    for problem in _scan.problems(config.scan):
+        raise ValueError(f"config: scan.{problem}")
+    for problem in _image.problems(config.image):
+        raise ValueError(f"config: image.{problem}")
+    return config
+
+
+def merge(base: dict[str, Any], override: Mapping[str, Any]) -> None:
+    """Lay one configuration over another, in place: sections key by key, all else replaced."""
+    for key, value in override.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            merge(base[key], value)
+        else:
+            base[key] = value
+
+
+def schema() -> dict[str, Any]:
+    """The configuration's JSON schema."""
+    return TypeAdapter(Config).json_schema() | {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "equitune configuration",
+    }
+
+
+def docs() -> str:
+    """Every key as a Markdown table: type, default, meaning."""
+    return _docs.table(schema())

@@ -1,0 +1,51 @@
+"""What the sections of the configuration share: strictness, descriptions, training runs, names."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+
+IDENTITY = "identity"  # the group of methods that use none
+GROUPLESS = ("pretrained", "finetune")  # those methods
+STRICT = ConfigDict(extra="forbid")
+
+
+def about(text: str, **limits: Any) -> Any:
+    """Describe a key, and bound its value."""
+    return Field(description=text, **limits)
+
+
+@dataclass(config=STRICT, frozen=True)
+class Training:
+    """One training run: optimizer, schedule, intervals."""
+
+    steps: Annotated[int, about("optimizer steps", ge=0)]
+    batch_size: Annotated[int, about("examples in a step", ge=1)]
+    learning_rate: Annotated[float, about("the highest learning rate of the schedule", gt=0)]
+    schedule: Annotated[
+        Literal["one_cycle", "cosine", "constant"], about("how the learning rate moves")
+    ] = "one_cycle"
+    warmup: Annotated[
+        float, about("share of the steps in which one_cycle's rate rises", ge=0, le=1)
+    ] = 0.1
+    optimizer: Annotated[Literal["adam", "adamw", "sgd"], about("how weights are updated")] = "adam"
+    betas: Annotated[tuple[float, float], about("decay rates of Adam's two moments")] = (0.9, 0.98)
+    momentum: Annotated[float, about("of sgd", ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, about("L2 penalty; decoupled with adamw", ge=0)] = 0.0
+    gradient_clip: Annotated[float, about("largest gradient norm; 0: no limit", ge=0)] = 1.0
+    validate_every: Annotated[int, about("steps between validations; 0: only at the end", ge=0)] = 0
+    patience: Annotated[
+        int, about("stop after so many validations without a better one; 0: never", ge=0)
+    ] = 0
+    save_seconds: Annotated[
+        float, about("seconds between saves of the state a killed run resumes from", ge=0)
+    ] = 30.0
+
+
+def repeated(values: Iterable[Any]) -> list[Any]:
+    """The values that stand there more than once."""
+    return [value for value, count in Counter(values).items() if count > 1]

@@ -1,0 +1,133 @@
+"""The section `image` of the configuration."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from equitune.config.base import STRICT, Name, Training, about, repeated
+from equitune.names import nearest
+
+ImageMethod = Literal[
+    "pretrained", "finetune", "finetune_augment",
+    "equitune", "equitune_augment", "lambda_equitune", "equizero",
+]  # fmt: skip
+ImageGroup = Literal["rotate90", "rotate_flip", "flip"]
+Architecture = Annotated[str, Field(pattern=r"^(timm:)?[A-Za-z0-9_.]+$")]
+
+IMAGE_METHODS: tuple[ImageMethod, ...] = get_args(ImageMethod)
+
+
+@dataclass(config=STRICT, frozen=True)
+class ImageSource:
+    """Where the images of a dataset come from, and how they are made equal in size."""
+
+    kind: Annotated[
+        Literal["digits", "cifar10", "archive", "folder"],
+        about(
+            "digits: embedded; cifar10: the official archive; archive: class folders in a file "
+            "of resources/sources.csv; folder: class folders of your own"
+        ),
+    ]
+    size: Annotated[int, about("side of the square images in pixels", ge=8)]
+    upsample: Annotated[
+        int,
+        about("enlargement on the way into the model, bilinear; times that of the builder", ge=1),
+    ] = 1
+    location: Annotated[
+        str | None, about("of kind folder: its path; of kind archive: its name in the registry")
+    ] = None
+    crop: Annotated[
+        Literal["center", "none"], about("cut the middle square, or keep images of one shape whole")
+    ] = "center"
+    broken: Annotated[
+        Literal["refuse", "skip"], about("what is done about images that cannot be decoded")
+    ] = "refuse"
+
+
+@dataclass(config=STRICT, frozen=True)
+class ImageBuilder:
+    """How the models of one architecture are built."""
+
+    upsample: Annotated[
+        int, about("enlargement of the images, for architectures that take no small ones", ge=1)
+    ] = 1
+    options: Annotated[dict[str, Any], about("arguments of the builder")] = Field(
+        default_factory=dict
+    )
+
+
+@dataclass(config=STRICT, frozen=True)
+class ImageModel:
+    """What all architectures have in common."""
+
+    head: Annotated[
+        Literal["shared", "own"], about("two shared linear layers, or the model's own classifier")
+    ] = "shared"
+    backbone: Annotated[
+        Literal["trained", "frozen"],
+        about("whether tuning trains the backbone; a frozen one's features are computed once"),
+    ] = "trained"
+    precision: Annotated[
+        Literal["float32", "bfloat16"], about("of training; evaluation is always in float32")
+    ] = "float32"
+    channels_last: Annotated[bool, about("memory layout that pays from 224 pixels on")] = False
+    chunk_size: Annotated[
+        int | None, about("copies of an orbit at once, to bound memory; null: all", ge=1)
+    ] = None
+
+
+@dataclass(config=STRICT, frozen=True)
+class Image:
+    """The image experiment."""
+
+    datasets: Annotated[list[Name], about("names from image.sources", min_length=1)]
+    architectures: Annotated[
+        list[Architecture], about("torchvision builders, or timm:NAME", min_length=1)
+    ]
+    methods: Annotated[list[ImageMethod], about("what is done to the models", min_length=1)]
+    seeds: Annotated[list[int], about("one run for each", min_length=1)]
+    groups: Annotated[
+        list[ImageGroup],
+        about("models without a group are measured by the first", min_length=1),
+    ]
+    sources: Annotated[dict[Name, ImageSource], about("the datasets by name; add your own")]
+    validation_fraction: Annotated[
+        float, about("share of the training images held out for validation", gt=0, lt=1)
+    ]
+    subset: Annotated[
+        int | None, about("trial runs: at most so many images of each part; null: all", ge=1)
+    ]
+    weights: Annotated[
+        str, about("imagenet, self (trained here on upright images), or a file of weights")
+    ]
+    model: Annotated[ImageModel, about("the models")]
+    builders: Annotated[
+        dict[Architecture, ImageBuilder], about("what an architecture needs, if anything")
+    ]
+    pretraining: Annotated[
+        dict[Architecture, Training], about("training from scratch, by architecture")
+    ]
+    tuning: Annotated[
+        dict[Architecture, Training], about("training of every method, by architecture")
+    ]
+
+
+def problems(image: Image) -> Iterator[str]:
+    """What no single key shows: names used but not defined, or named twice."""
+    for key in ("datasets", "architectures", "methods", "seeds", "groups"):
+        if twice := repeated(getattr(image, key)):
+            yield f"{key}: {twice[0]!r} stands there twice; name it once"
+    for place, name in enumerate(image.datasets):
+        if name not in image.sources:
+            yield f"datasets[{place}]: unknown dataset {name!r}{nearest(name, image.sources)}"
+    for name, source in image.sources.items():
+        if (source.location is None) == (source.kind in ("archive", "folder")):
+            needed = "is needed" if source.location is None else "has no meaning"
+            yield f"sources.{name}.location {needed} for kind {source.kind}"
+    for architecture in image.architectures:
+        stages = ("pretraining", "tuning") if image.weights == "self" else ("tuning",)
+        for stage in stages:
+            if architecture not in getattr(image, stage):
+                yield f"{stage}: nothing for {architecture}; add image.{stage}.{architecture}"

@@ -1,0 +1,70 @@
+"""Plain data made a dataclass, or one line that says what is wrong with it; knows no section."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from equitune.names import nearest
+
+
+def parse(kind: type, value: Any, name: str = "config") -> Any:
+    """Build one of the dataclasses from plain data; ValueError of one line as `load`."""
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise ValueError(f"{name}: {_sentence(errors[0], adapter.json_schema())}{more}") from None
+
+
+def _sentence(error: Any, whole: dict[str, Any]) -> str:
+    """One pydantic error as a sentence."""
+    place = [part for part in error["loc"] if part != "[key]"]
+    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place).lstrip(".")
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        keys = _node(whole, place[:-1]).get("properties", {})
+        inside = ".".join(map(str, place[:-1])) or "the configuration"
+        return f"unknown key {place[-1]!r} in {inside}{nearest(str(place[-1]), keys)}"
+    if error["type"] == "literal_error":
+        node = _node(whole, place)
+        known = map(str, node.get("enum", node.get("propertyNames", {}).get("enum", [])))
+        return f"{where}: unknown value {error['input']!r}{nearest(str(error['input']), known)}"
+    if error["type"] in ("missing", "missing_argument"):
+        return f"{where} is missing; config/config.yaml has every key with its default"
+    if error["type"] == "string_pattern_mismatch":
+        expected = _node(whole, place).get("description", "letters, digits and underscores")
+        return f"{where} is {error['input']!r}: expected {expected}"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"{where or 'value'} is {error['input']!r}: {message}"
+
+
+def _node(whole: dict[str, Any], place: Iterable[Any]) -> dict[str, Any]:
+    """The part of a schema that describes the value at a place."""
+    node = resolve(whole, whole)
+    for part in place:
+        if isinstance(part, int):
+            node = node.get("items", node)
+        elif part in node.get("properties", {}):
+            node = node["properties"][part]
+        elif named := named_values(node):
+            # a dictionary's own key may be what is wrong
+            node = named | {"propertyNames": node.get("propertyNames", {})}
+        node = resolve(whole, node)
+    return node
+
+
+def resolve(whole: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference inside the schema."""
+    if "$ref" in node:
+        rest = {key: value for key, value in node.items() if key != "$ref"}
+        referred: dict[str, Any] = whole["$defs"][node["$ref"].rpartition("/")[2]]
+        return referred | rest
+    return node
+
+
+def named_values(node: dict[str, Any]) -> dict[str, Any]:
+    """What a dictionary with names of one's own holds under each of them, or {}."""
+    values = [node.get("additionalProperties"), *node.get("patternProperties", {}).values()]
+    return next((value for value in values if isinstance(value, dict)), {})
