@@ -14,6 +14,7 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/retrieve.smk"
 include: "workflow/rules/scan.smk"
+include: "workflow/rules/image.smk"
 include: "workflow/rules/results.smk"
 
 
@@ -21,6 +22,7 @@ rule all:
     default_target: True
     input:
         rules.scan.input,
+        rules.image.input,
 
 
 rule benchmarks:

@@ -24,7 +24,11 @@ from equitune.files import atomic_write
 from equitune.image.data import Images, image_action, load_dataset, load_transformed
 from equitune.image.experiment import accuracy, load, predict
 from equitune.image.features import as_input
-from equitune.results.tables import IMAGE_COLUMNS
+from equitune.results.tables import (
+    IMAGE_COLUMNS,
+    IMAGE_ELEMENT_COLUMNS,
+    IMAGE_EXAMPLE_COLUMNS,
+)
 from equitune.training import choose_device
 
 logger = logging.getLogger(__name__)
@@ -105,8 +109,9 @@ def evaluate(
         ]
         by_model.append((run, group, action, predictions.cpu()))
     write(rows, output, IMAGE_COLUMNS)
-    write(by_element, elements)
-    write(example_rows(parts["test"], about["classes"], first, by_model), examples)
+    write(by_element, elements, IMAGE_ELEMENT_COLUMNS)
+    shown = example_rows(parts["test"], about["classes"], first, by_model)
+    write(shown, examples, IMAGE_EXAMPLE_COLUMNS)
 
 
 def worst_error(model: torch.nn.Module, action: Action, images: Images) -> float:
@@ -165,9 +170,7 @@ def png(pixels: Tensor) -> str:
     return base64.b64encode(data.getvalue()).decode()
 
 
-def write(rows: Sequence[dict[str, Any]], path: Path, columns: Sequence[str] | None = None) -> None:
-    """Write rows as CSV, whole or not at all."""
+def write(rows: Sequence[dict[str, Any]], path: Path, columns: Sequence[str]) -> None:
+    """Write rows as CSV, whole or not at all, with a header even where there are none."""
     with atomic_write(path) as temporary:
-        pd.DataFrame(rows, columns=None if columns is None else list(columns)).to_csv(
-            temporary, index=False
-        )
+        pd.DataFrame(rows, columns=list(columns)).to_csv(temporary, index=False)

@@ -1,5 +1,6 @@
 """Commands that make tables and figures from tables; they know no model and import no torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,29 +12,70 @@ figure = typer.Typer(help="Draw a figure from tables.")
 app.add_typer(table, name="table")
 app.add_typer(figure, name="figure")
 
+Parts = Annotated[list[Path], typer.Argument(help="CSV files of the evaluations.")]
 Output = Annotated[Path, typer.Option(help="File to write.")]
+Summary = Annotated[Path, typer.Option(help="Mean, sd and n over the seeds.")]
+Published = Annotated[Path, typer.Option(help="published.csv.")]
+Image = Annotated[Path, typer.Option(help="image.csv.")]
+Stem = Annotated[Path, typer.Option(help="Output path without suffix: .svg, .pdf and .csv.")]
 
 
 @table.command("scan")
-def scan_table(
-    parts: Annotated[list[Path], typer.Argument(help="CSV files of the evaluations.")],
-    output: Output,
-    summary: Annotated[Path, typer.Option(help="Mean, sd and n over the seeds.")],
-) -> None:
+def scan_table(parts: Parts, output: Output, summary: Summary) -> None:
     """Write scan.csv and scan_summary.csv."""
     from equitune.results import tables
 
-    keys = [*tables.SCAN_KEYS, "seed"]
-    rows = tables.gather(parts, tables.SCAN_COLUMNS, keys)
+    columns, keys, measures = tables.SCAN_COLUMNS, tables.SCAN_KEYS, tables.SCAN_MEASURES
+    _runs(parts, columns, keys, measures, output, summary)
+
+
+@table.command("image")
+def image_table(parts: Parts, output: Output, summary: Summary) -> None:
+    """Write image.csv and image_summary.csv."""
+    from equitune.results import tables
+
+    columns, keys, measures = tables.IMAGE_COLUMNS, tables.IMAGE_KEYS, tables.IMAGE_MEASURES
+    _runs(parts, columns, keys, measures, output, summary)
+
+
+@table.command("image-elements")
+def image_elements(parts: Parts, output: Output) -> None:
+    """Write image_elements.csv: accuracy for each element of the groups."""
+    from equitune.results import tables
+
+    keys = [*tables.IMAGE_KEYS, "seed", "measured_by", "element"]
+    tables.write(tables.gather(parts, tables.IMAGE_ELEMENT_COLUMNS, keys), output)
+
+
+@table.command("image-examples")
+def image_examples(parts: Parts, output: Output) -> None:
+    """Write image_examples.csv: a few images, and predictions of the first seed's models."""
+    from equitune.results import tables
+
+    keys = [*tables.IMAGE_KEYS, "seed", "measured_by", "image", "element"]
+    rows = tables.gather(parts, tables.IMAGE_EXAMPLE_COLUMNS, keys)
+    tables.write(tables.first_seed(rows), output)
+
+
+def _runs(
+    parts: list[Path],
+    columns: Sequence[str],
+    keys: Sequence[str],
+    measures: Sequence[str],
+    output: Path,
+    summary: Path,
+) -> None:
+    """Write the table of an experiment's runs, and its summary over seeds."""
+    from equitune.results import tables
+
+    rows = tables.gather(parts, columns, [*keys, "seed"])
     tables.write(rows, output)
-    tables.write(tables.summarize(rows, tables.SCAN_KEYS, tables.SCAN_MEASURES), summary)
+    tables.write(tables.summarize(rows, keys, measures), summary)
 
 
 @figure.command("scan-accuracy")
 def scan_accuracy(
-    scan: Annotated[Path, typer.Option(help="scan.csv.")],
-    published: Annotated[Path, typer.Option(help="published.csv.")],
-    stem: Annotated[Path, typer.Option(help="Output path without suffix: .svg, .pdf and .csv.")],
+    scan: Annotated[Path, typer.Option(help="scan.csv.")], published: Published, stem: Stem
 ) -> None:
     """Draw test accuracy by task, architecture and method."""
     from equitune.results import figures, style, tables
@@ -44,16 +86,72 @@ def scan_accuracy(
     style.save(drawn, stem, shown)
 
 
+@figure.command("image-accuracy")
+def image_accuracy(image: Image, published: Published, stem: Stem) -> None:
+    """Draw accuracy on upright and on moved images by dataset, architecture and method."""
+    from equitune.results import figures, style, tables
+
+    drawn, shown = figures.image_accuracy(
+        tables.read(image, tables.IMAGE_COLUMNS), tables.read(published, tables.PUBLISHED_COLUMNS)
+    )
+    style.save(drawn, stem, shown)
+
+
+@figure.command("image-cost")
+def image_cost(image: Image, stem: Stem) -> None:
+    """Draw the time that training takes, against plain fine-tuning."""
+    from equitune.results import figures, style, tables
+
+    drawn, shown = figures.image_cost(tables.read(image, tables.IMAGE_COLUMNS))
+    style.save(drawn, stem, shown)
+
+
+@figure.command("image-rotation")
+def image_rotation(
+    elements: Annotated[Path, typer.Option(help="image_elements.csv.")], stem: Stem
+) -> None:
+    """Draw accuracy against the group element that moved the test images."""
+    from equitune.results import figures, style, tables
+
+    drawn, shown = figures.image_rotation(tables.read(elements, tables.IMAGE_ELEMENT_COLUMNS))
+    style.save(drawn, stem, shown)
+
+
+@figure.command("image-orbits")
+def image_orbits(
+    image: Image,
+    examples: Annotated[Path, typer.Option(help="image_examples.csv.")],
+    folder: Annotated[Path, typer.Option(help="Draws image_orbit_<dataset>_<architecture> in it.")],
+) -> None:
+    """Draw a few images, all their copies and what each model predicts, for each architecture."""
+    from equitune.results import figures, style, tables
+
+    rows = tables.read(examples, tables.IMAGE_EXAMPLE_COLUMNS)
+    pairs = tables.read(image, tables.IMAGE_COLUMNS)[["dataset", "architecture"]]
+    for dataset, architecture in pairs.drop_duplicates().itertuples(index=False):
+        drawn, shown = figures.image_orbit(rows, dataset, architecture)
+        style.save(drawn, folder / f"image_orbit_{dataset}_{architecture}", shown)
+
+
 @app.command()
 def figures(
     tables: Annotated[Path, typer.Option(help="Folder of the tables: results/tables.")],
-    published: Annotated[Path, typer.Option(help="published.csv.")],
+    published: Published,
     output: Annotated[Path, typer.Option(help="Folder to draw in.")],
 ) -> None:
     """Draw every figure whose tables are there, whoever made them."""
-    drawn = 0
-    if (scan := tables / "scan.csv").exists():
+    scan, image = tables / "scan.csv", tables / "image.csv"
+    elements, examples = tables / "image_elements.csv", tables / "image_examples.csv"
+    if not any(table.exists() for table in (scan, image, elements)):
+        raise ValueError(
+            f"no table to draw from in {tables}: run snakemake, or lay scan.csv or image.csv there"
+        )
+    if scan.exists():
         scan_accuracy(scan, published, output / "scan_accuracy")
-        drawn += 1
-    if not drawn:
-        raise ValueError(f"no table to draw from in {tables}: run snakemake, or lay scan.csv there")
+    if image.exists():
+        image_accuracy(image, published, output / "image_accuracy")
+        image_cost(image, output / "image_cost")
+    if elements.exists():
+        image_rotation(elements, output / "image_rotation")
+    if image.exists() and examples.exists():
+        image_orbits(image, examples, output)

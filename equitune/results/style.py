@@ -21,6 +21,7 @@ METHODS: dict[str, tuple[str, str]] = {
     "equizero": ("equizero", "#CC79A7"),
 }
 PUBLISHED = "#000000"
+RIGHT, WRONG = "#333333", "#D55E00"  # of a prediction; no method has them
 
 SETTINGS: Any = {
     "font.family": "DejaVu Sans",
@@ -56,6 +57,11 @@ def save(figure: Figure, stem: Path, table: pd.DataFrame) -> None:
     """
     with look():
         for suffix, dates in ((".svg", {"Date": None}), (".pdf", {"CreationDate": None})):
-            with atomic_write(stem.with_suffix(suffix)) as temporary:
+            with atomic_write(_suffixed(stem, suffix)) as temporary:
                 figure.savefig(temporary, metadata=dates, bbox_inches="tight")
-    write(table, stem.with_suffix(".csv"))
+    write(table, _suffixed(stem, ".csv"))
+
+
+def _suffixed(stem: Path, suffix: str) -> Path:
+    """Append a suffix; `Path.with_suffix` would cut a name off at its last dot."""
+    return stem.with_name(stem.name + suffix)

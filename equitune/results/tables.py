@@ -22,6 +22,38 @@ SCAN_COLUMNS = (
 )
 SCAN_KEYS = ("task", "architecture", "method", "group")
 SCAN_MEASURES = ("validation_accuracy", "test_accuracy", "equivariance_error")
+IMAGE_COLUMNS = (
+    "dataset",
+    "architecture",
+    "method",
+    "group",
+    "seed",
+    "upright_accuracy",
+    "rotated_accuracy",
+    "orbit_agreement",
+    "equivariance_error",
+    "train_seconds",
+    "parameters",
+)
+IMAGE_KEYS = ("dataset", "architecture", "method", "group")
+IMAGE_MEASURES = (
+    "upright_accuracy",
+    "rotated_accuracy",
+    "orbit_agreement",
+    "equivariance_error",
+    "train_seconds",
+)
+IMAGE_ELEMENT_COLUMNS = (*IMAGE_KEYS, "seed", "measured_by", "element", "accuracy")
+IMAGE_EXAMPLE_COLUMNS = (
+    *IMAGE_KEYS,
+    "seed",
+    "measured_by",
+    "image",
+    "label",
+    "element",
+    "prediction",
+    "png",
+)
 PUBLISHED_COLUMNS = (
     "experiment",
     "dataset",
@@ -31,20 +63,39 @@ PUBLISHED_COLUMNS = (
     "value",
     "source",
 )
+# text, though it may look like a number or a missing value: a class may be called 7 or "NA"
+TEXT = {
+    "architecture",
+    "dataset",
+    "element",
+    "experiment",
+    "group",
+    "label",
+    "measured_by",
+    "method",
+    "metric",
+    "png",
+    "prediction",
+    "source",
+    "task",
+}
 
 
 def read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a table and check that its columns are there.
+    """Read a table and check that its columns are there; an empty cell is a missing value.
 
     Args:
         path: CSV file.
         columns: the columns that must be there; further ones are kept.
 
     Raises:
-        ValueError: the file is missing or no CSV, or columns are missing; the file is named.
+        ValueError: the file is missing or no CSV, columns are missing, or one of numbers holds
+            something else; the file is named.
     """
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(
+            path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""]
+        )
     except FileNotFoundError as error:
         raise ValueError(f"{path} does not exist: run snakemake, or lay the table there") from error
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -52,6 +103,11 @@ def read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     missing = [column for column in columns if column not in table]
     if missing:
         raise ValueError(f"{path} lacks the columns {', '.join(missing)}; see results/README.md")
+    for column in [name for name in columns if name not in TEXT and len(table)]:
+        if not pd.api.types.is_numeric_dtype(table[column]):
+            numbers = pd.to_numeric(table[column], errors="coerce")
+            wrong = table[column][numbers.isna() & table[column].notna()].iloc[0]
+            raise ValueError(f"{path}: {column} is {wrong!r}: expected a number")
     return table
 
 
@@ -61,12 +117,20 @@ def gather(paths: Sequence[Path], columns: Sequence[str], keys: Sequence[str]) -
     Raises:
         ValueError: as `read`, or two rows are of the same run.
     """
-    table = pd.concat([read(path, columns)[list(columns)] for path in paths], ignore_index=True)
+    parts = [read(path, columns)[list(columns)] for path in paths]
+    # a part without rows does not know which of its columns are numbers
+    table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
     twice = table[table.duplicated(list(keys))]
     if len(twice):
         row = ", ".join(str(value) for value in twice.iloc[0][list(keys)])
         raise ValueError(f"two rows are of the same run: {row}")
     return table.sort_values(list(keys), ignore_index=True)
+
+
+def first_seed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the smallest seed of each dataset and architecture."""
+    smallest = table.groupby(["dataset", "architecture"])["seed"].transform("min")
+    return table[table["seed"] == smallest].reset_index(drop=True)
 
 
 def summarize(table: pd.DataFrame, keys: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:

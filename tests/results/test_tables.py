@@ -60,6 +60,10 @@ def test_a_run_that_stands_twice_is_an_error(tmp_path):
         (b"", "is no CSV table"),
         (b"\xff\xfe\x00", "is no CSV table"),
         (b"task,method\n1,2\n", "lacks the columns architecture, group, seed"),
+        (
+            f"{','.join(tables.SCAN_COLUMNS)}\na,b,c,d,0,,0.5,1,1,1,1\na,b,c,d,0,,half,1,1,1,1\n".encode(),
+            "test_accuracy is 'half': expected a number",
+        ),
     ],
 )
 def test_a_bad_table_is_one_line_with_its_name(tmp_path, content, message):
@@ -70,3 +74,31 @@ def test_a_bad_table_is_one_line_with_its_name(tmp_path, content, message):
         tables.read(path, tables.SCAN_COLUMNS)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_names_that_look_like_numbers_or_missing_values_stay_as_they_are(tmp_path):
+    path = tmp_path / "examples.csv"
+    path.write_text("label,prediction,png,seed\n07,NA,,1\n7,null,x,2\n")
+    table = tables.read(path, ["label", "prediction", "png", "seed"])
+    assert table["label"].tolist() == ["07", "7"]
+    assert table["prediction"].tolist() == ["NA", "null"]
+    assert table["png"].isna().tolist() == [True, False]
+    assert table["seed"].tolist() == [1, 2]
+
+
+def test_a_part_without_rows_adds_none_and_changes_no_number(tmp_path):
+    full = part(tmp_path, "a.csv", row(seed=3))
+    empty = tmp_path / "b.csv"
+    tables.write(pd.DataFrame(columns=tables.SCAN_COLUMNS), empty)
+    for order in ([full, empty], [empty, full]):
+        table = tables.gather(order, tables.SCAN_COLUMNS, tables.SCAN_KEYS)
+        assert table["seed"].tolist() == [3]
+        assert table["seed"].dtype == "int64"
+    assert tables.gather([empty], tables.SCAN_COLUMNS, tables.SCAN_KEYS).empty
+
+
+def test_the_first_seed_is_each_cells_own():
+    rows = [("a", "x", 1), ("a", "x", 0), ("a", "y", 2), ("b", "x", 1), ("b", "x", 1)]
+    table = pd.DataFrame(rows, columns=["dataset", "architecture", "seed"])
+    kept = tables.first_seed(table).itertuples(index=False, name=None)
+    assert list(kept) == [("a", "x", 0), ("a", "y", 2), ("b", "x", 1), ("b", "x", 1)]

@@ -1,11 +1,7 @@
 """The SCAN rules end to end on a small slice: table, figure, determinism, and what a user types."""
 
-import subprocess
-import sys
-
 import pandas as pd
 import pytest
-import yaml
 
 from equitune.results import tables
 
@@ -21,20 +17,11 @@ SLICE = {
 pytestmark = pytest.mark.workflow
 
 
-def snakemake(root, folder, *arguments, settings=SLICE):
-    """Run Snakemake on the project's Snakefile in a folder of its own."""
-    override = folder / "slice.yaml"
-    override.write_text(yaml.safe_dump(settings))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile")]
-    command += ["--directory", str(folder), *arguments, "--configfile", str(override)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-
-
 @pytest.fixture(scope="module")
-def finished(root, tmp_path_factory):
+def finished(snakemake, tmp_path_factory):
     """A finished run with one core."""
     folder = tmp_path_factory.mktemp("one_core")
-    done = snakemake(root, folder, "--cores", "1")
+    done = snakemake(folder, "--cores", "1", "scan", settings=SLICE)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -53,8 +40,8 @@ def test_the_table_has_a_row_for_each_run(finished):
     assert not any((finished / "results/states").glob("*"))
 
 
-def test_two_cores_give_the_same_numbers_bit_for_bit(root, finished, tmp_path):
-    assert snakemake(root, tmp_path, "--cores", "2").returncode == 0
+def test_two_cores_give_the_same_numbers_bit_for_bit(snakemake, finished, tmp_path):
+    assert snakemake(tmp_path, "--cores", "2", "scan", settings=SLICE).returncode == 0
     compared = []
     for folder in (finished, tmp_path):
         table = pd.read_csv(folder / "results/tables/scan.csv", dtype=str)
@@ -67,26 +54,26 @@ def test_two_cores_give_the_same_numbers_bit_for_bit(root, finished, tmp_path):
         ).read_bytes()
 
 
-def test_a_second_run_has_nothing_to_do(root, finished):
-    again = snakemake(root, finished, "--cores", "1")
+def test_a_second_run_has_nothing_to_do(snakemake, finished):
+    again = snakemake(finished, "--cores", "1", "scan", settings=SLICE)
     assert again.returncode == 0
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-def test_figures_are_redrawn_from_the_table_alone(root, finished):
+def test_figures_are_redrawn_from_the_table_alone(snakemake, finished):
     figure = finished / "results/figures/scan_accuracy.svg"
     before = figure.read_bytes()
     for file in figure.parent.iterdir():
         file.unlink()
     # what the configuration says by now does not matter
-    done = snakemake(root, finished, "--cores", "1", "figures", settings={"device": "cpu"})
+    done = snakemake(finished, "--cores", "1", "figures", settings={"device": "cpu"})
     assert done.returncode == 0, done.stderr
     assert figure.read_bytes() == before
     assert "1 of 1 steps" in done.stderr
 
 
-def test_the_report_holds_tables_and_figure(root, finished):
-    done = snakemake(root, finished, "--cores", "1", "report")
+def test_the_report_holds_tables_and_figure(snakemake, finished):
+    done = snakemake(finished, "--cores", "1", "report", settings=SLICE)
     assert done.returncode == 0, done.stderr
     page = (finished / "results/report.html").read_text()
     assert "scan_accuracy.svg" in page
@@ -94,11 +81,11 @@ def test_the_report_holds_tables_and_figure(root, finished):
     assert "Exact match on SCAN" in page
 
 
-def test_figures_are_drawn_from_somebody_elses_table(root, finished, tmp_path):
+def test_figures_are_drawn_from_somebody_elses_table(snakemake, finished, tmp_path):
     folder = tmp_path / "results" / "tables"
     folder.mkdir(parents=True)
     (folder / "scan.csv").write_bytes((finished / "results/tables/scan.csv").read_bytes())
-    done = snakemake(root, tmp_path, "--cores", "1", "figures")
+    done = snakemake(tmp_path, "--cores", "1", "figures", settings=SLICE)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "results/figures/scan_accuracy.pdf").exists()
     assert not (tmp_path / "results/scan").exists()
@@ -117,15 +104,15 @@ def test_figures_are_drawn_from_somebody_elses_table(root, finished, tmp_path):
         ),
     ],
 )
-def test_a_misspelt_configuration_is_one_line(root, tmp_path, settings, line):
-    done = snakemake(root, tmp_path, "--cores", "1", settings=settings)
+def test_a_misspelt_configuration_is_one_line(snakemake, tmp_path, settings, line):
+    done = snakemake(tmp_path, "--cores", "1", settings=settings)
     assert done.returncode == 1
     notices = ("Using workflow specific profile", "Config file")  # Snakemake's own, at every start
     lines = [text for text in done.stderr.splitlines() if not text.startswith(notices)]
     assert lines == [line]
 
 
-def test_a_failed_job_leaves_its_traceback_in_its_log_and_no_output(root, tmp_path):
+def test_a_failed_job_leaves_its_traceback_in_its_log_and_no_output(snakemake, tmp_path):
     broken = {
         "scan": SLICE["scan"]
         | {
@@ -133,7 +120,7 @@ def test_a_failed_job_leaves_its_traceback_in_its_log_and_no_output(root, tmp_pa
             "pretraining": {"RNN": {"steps": 3, "learning_rate": 1.0e30, "gradient_clip": 0}},
         }
     }
-    done = snakemake(root, tmp_path, "--cores", "1", settings=broken)
+    done = snakemake(tmp_path, "--cores", "1", "scan", settings=broken)
     assert done.returncode == 1
     log = tmp_path / "results/logs/scan_pretrain/add_jump_RNN_0.log"
     assert "Traceback" in log.read_text()

@@ -37,6 +37,12 @@ STATES = "results/states"
 SCAN_CELL = "results/scan/{task}/{architecture}/seed{seed}"
 IMAGE_DATA = "results/image/{dataset}/seed{seed}"
 IMAGE_CELL = "results/image/{dataset}/{architecture}/seed{seed}"
+IMAGE_ORBIT = "results/figures/image_orbit_{dataset}_{architecture}"
+IMAGE_CELLS = [
+    {"dataset": dataset, "architecture": architecture}
+    for dataset in IMAGE.datasets
+    for architecture in IMAGE.architectures
+]
 
 
 def one_of(*names):
@@ -81,7 +87,9 @@ def dataset_archive(name):
     """The archive that a dataset comes in, none where it needs no retrieving."""
     source = IMAGE.sources[name]
     archive = {"cifar10": "cifar10", "archive": source.location}.get(source.kind)
-    return [f"results/sources/{file}" for file, known in SOURCES.items() if known == archive]
+    return [
+        f"results/sources/{file}" for file, known in SOURCES.items() if known == archive
+    ]
 
 
 def imagenet(architecture):
@@ -93,7 +101,11 @@ def image_weights(wildcards):
     """The weights that tuning starts from: trained here, ImageNet's, or a file."""
     if IMAGE.weights == "self":
         return f"{IMAGE_CELL}/base/model.safetensors".format(**wildcards)
-    return imagenet(wildcards.architecture) if IMAGE.weights == "imagenet" else IMAGE.weights
+    return (
+        imagenet(wildcards.architecture)
+        if IMAGE.weights == "imagenet"
+        else IMAGE.weights
+    )
 
 
 def scan_permutation(wildcards):

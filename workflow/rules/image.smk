@@ -5,6 +5,9 @@ rule image:
     input:
         "results/tables/image.csv",
         "results/figures/image_accuracy.svg",
+        "results/figures/image_rotation.svg",
+        "results/figures/image_cost.svg",
+        [f"{IMAGE_ORBIT}.svg".format(**cell) for cell in IMAGE_CELLS],
 
 
 rule image_dataset:
@@ -64,7 +67,9 @@ rule image_pretrain:
         runtime=240,
         gpu=GPU,
     params:
-        builder=lambda w: as_json(IMAGE.builders.get(w.architecture, configuration.ImageBuilder())),
+        builder=lambda w: as_json(
+            IMAGE.builders.get(w.architecture, configuration.ImageBuilder())
+        ),
         model=as_json(IMAGE.model),
         training=lambda w: as_json(IMAGE.pretraining[w.architecture]),
         device=CONFIG.device,
@@ -95,7 +100,9 @@ rule image_tune:
         runtime=480,
         gpu=GPU,
     params:
-        builder=lambda w: as_json(IMAGE.builders.get(w.architecture, configuration.ImageBuilder())),
+        builder=lambda w: as_json(
+            IMAGE.builders.get(w.architecture, configuration.ImageBuilder())
+        ),
         model=as_json(IMAGE.model),
         training=lambda w: as_json(IMAGE.tuning[w.architecture]),
         device=CONFIG.device,

@@ -5,17 +5,19 @@ localrules:
     imagenet_weights,
 
 
-MIRROR = f"--mirror {shlex.quote(CONFIG.retrieve.mirror)}" if CONFIG.retrieve.mirror else ""
+MIRROR = (
+    f"--mirror {shlex.quote(CONFIG.retrieve.mirror)}" if CONFIG.retrieve.mirror else ""
+)
 
 
 # a file of resources/sources.csv, under its path in a mirror
 rule source:
     output:
         "results/sources/{file}",
-    wildcard_constraints:
-        file=one_of(*SOURCES),
     log:
         "results/logs/source/{file}.log",
+    wildcard_constraints:
+        file=one_of(*SOURCES),
     conda:
         "../../envs/equitune.yaml"
     threads: 1

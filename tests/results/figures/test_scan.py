@@ -1,11 +1,11 @@
-"""Figures: they show the numbers of the table, honestly labelled, the same bytes every time."""
+"""The figure of SCAN: the numbers of the table, honestly labelled, the same bytes every time."""
 
 import itertools
 
 import pandas as pd
 import pytest
 
-from equitune.results import figures, style, tables
+from equitune.results import figures, style
 
 ACCURACY = {"pretrained": 0.01, "finetune": 0.02, "equitune": 0.95}
 
@@ -24,11 +24,6 @@ def scan():
         }
         for task, architecture, method, seed in cells
     )
-
-
-@pytest.fixture
-def published(root):
-    return tables.read(root / "resources" / "published.csv", tables.PUBLISHED_COLUMNS)
 
 
 def heights(axis):
@@ -67,6 +62,13 @@ def test_groups_of_one_method_are_told_apart(scan, published):
     assert "equi-tuned (verbs)" in labels
     assert 0.5 in heights(figure.axes[0])
     assert {patch.get_hatch() for patch in figure.axes[0].patches} == {None, "//"}
+
+
+def test_a_table_that_cannot_be_drawn_is_one_line(scan, published):
+    with pytest.raises(ValueError, match="the table has no rows"):
+        figures.scan_accuracy(scan[:0], published)
+    with pytest.raises(ValueError, match="unknown method 'fine-tune'; did you mean 'finetune'"):
+        figures.scan_accuracy(scan.replace("finetune", "fine-tune"), published)
 
 
 def test_every_method_has_a_colour_of_its_own():

@@ -1,0 +1,192 @@
+"""What figures of all experiments are put together from: series, bars, markers, the legend.
+
+A cell is what seeds are averaged over: one method and group at one place of one panel. It knows no
+experiment's names.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from equitune.names import nearest
+from equitune.results.style import METHODS
+from equitune.results.tables import summarize
+
+HATCHES = (None, "//", "xx", "..")
+MARKERS = ("D", "s", "^", "v", "P", "X")
+MANY_BARS = 4  # in a cluster; with more, the numbers above them stand upright
+
+
+def check(table: pd.DataFrame) -> None:
+    """Raise a ValueError if a table has no rows, or a method that has no colour."""
+    if table.empty:
+        raise ValueError("the table has no rows, so there is nothing to draw: run snakemake")
+    for method in table["method"].unique():
+        if method not in METHODS:
+            raise ValueError(f"unknown method {method!r}{nearest(str(method), METHODS)}")
+
+
+def cells(table: pd.DataFrame, keys: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
+    """Summarize over seeds, and name the series that the cells belong to.
+
+    Args:
+        table: one row a run.
+        keys: columns that tell cells apart, "method" and "group" among them; the first is the
+            panel's.
+        measures: the columns to average.
+
+    Returns:
+        Rows of `tables.summarize` in the order of drawing, with label, which names a method's
+        group where it has several, and nth, the group's place among them, from 0.
+    """
+    summary = summarize(table, keys, measures)
+    # first, second … group of each panel share a label
+    nth = summary.groupby([keys[0], "method"])["group"].rank(method="dense").astype(int) - 1
+    label = pd.Series([METHODS[method][0] for method in summary["method"]], summary.index)
+    for (method, _), rows in summary.groupby(["method", nth], sort=False):
+        if nth[summary["method"] == method].max() > 0:
+            label[rows.index] += f" ({' / '.join(dict.fromkeys(rows['group']))})"
+    order = {method: place for place, method in enumerate(METHODS)}
+    summary = summary.assign(label=label, nth=nth, place=summary["method"].map(order))
+    return summary.sort_values([keys[0], "place", "group"], kind="stable").drop(columns="place")
+
+
+def series(summary: pd.DataFrame) -> list[tuple[str, str, str, int]]:
+    """Method, group, label and nth of what cells show, in their order from left to right."""
+    columns = [summary[name] for name in ("method", "group", "label", "nth")]
+    return list(dict.fromkeys(zip(*columns, strict=True)))
+
+
+def where(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
+    """Return the rows whose columns have these values."""
+    for column, value in values.items():
+        table = table[table[column] == value]
+    return table
+
+
+def seeds(table: pd.DataFrame, keys: Sequence[str]) -> str:
+    """Return the number of seeds in each cell as a title says it."""
+    counts = table.groupby(list(keys))["seed"].nunique()
+    fewest, most = counts.min(), counts.max()
+    span = str(most) if fewest == most else f"{fewest} to {most}"
+    return f"n = {span} seed{'s' if most > 1 else ''}"
+
+
+def bars(
+    axis: Axes,
+    table: pd.DataFrame,
+    summary: pd.DataFrame,
+    clusters: Sequence[str],
+    measures: Sequence[str],
+    text: Callable[[float], str],
+) -> None:
+    """Draw a cluster of bars for each architecture: means, with seeds as points.
+
+    Args:
+        axis: where to draw.
+        table: the panel's runs.
+        summary: their cells.
+        clusters: the architectures, from left to right.
+        measures: columns whose bars stand side by side; all but the last are drawn pale.
+        text: what is written above a bar.
+    """
+    here = series(summary)
+    count = len(here) * len(measures)
+    width = 0.8 / max(count, 1)
+    for place, (method, group, label, nth) in enumerate(here):
+        colour = METHODS[method][1]
+        for at, architecture in enumerate(clusters):
+            rows = where(table, architecture=architecture, method=method, group=group)
+            for which, measure in enumerate(measures):
+                values = rows[measure].dropna()
+                if values.empty:
+                    continue
+                solid = which == len(measures) - 1
+                x = at + (place * len(measures) + which - (count - 1) / 2) * width
+                axis.bar(
+                    x,
+                    values.mean(),
+                    # the bars of one run touch
+                    width * (0.92 if len(measures) == 1 else 1),
+                    color=colour if solid else pale(colour),
+                    label=label if solid else None,
+                    hatch=HATCHES[nth % len(HATCHES)],
+                    ec="white",
+                )
+                axis.plot([x] * len(values), values, ".", color="black", ms=4, clip_on=False)
+                axis.annotate(
+                    text(values.mean()),
+                    (x, values.max()),
+                    xytext=(0, 4),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=7,
+                    rotation=90 if count > MANY_BARS else 0,
+                )
+    axis.grid(axis="x", visible=False)
+
+
+def pale(colour: str) -> tuple[float, ...]:
+    """Return a colour mixed with white."""
+    return tuple(1 - 0.4 * (1 - part) for part in to_rgb(colour))
+
+
+def published(
+    axis: Axes, clusters: Sequence[str], values: Iterable[tuple[float, str, str, str]]
+) -> None:
+    """Name the clusters of bars, and draw values published elsewhere beside them.
+
+    Args:
+        axis: where to draw.
+        clusters: what is written under the bars.
+        values: each value with its label, marker and colour.
+    """
+    x = len(clusters) - 0.15
+    drawn = [
+        axis.plot(x, value, marker, mfc="white", color=colour, ms=5, label=label, clip_on=False)
+        for value, label, marker, colour in values
+    ]
+    ticks, names = [*range(len(clusters))], [*clusters]
+    axis.set_xticks([*ticks, x] if drawn else ticks, [*names, "published"] if drawn else names)
+    axis.set_xlim(-0.6, len(clusters) + (0.25 if drawn else -0.4))
+
+
+def fractions(axis: Axes, room: bool) -> None:
+    """Let the y axis show fractions from 0 to 1 as percent, with room for upright numbers."""
+    axis.set_ylim(0, 1.2 if room else 1.05)
+    axis.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+    axis.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+def legend(
+    figure: Figure, summary: pd.DataFrame, explained: Sequence[tuple[Any, str]] = ()
+) -> None:
+    """Put the legend at the right of the panels.
+
+    Args:
+        figure: its panels are drawn.
+        summary: the cells; their labels come first.
+        explained: further handles and what they mean; labels that are no cell's come last.
+    """
+    handles = {
+        label: handle
+        for axis in figure.axes
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    # a series whose values are all missing was not drawn
+    measured = [label for label in dict.fromkeys(summary["label"]) if label in handles]
+    rest = [label for label in handles if label not in measured]
+    figure.legend(
+        [*(handles[m] for m in measured), *(h for h, _ in explained), *(handles[r] for r in rest)],
+        [*measured, *(label for _, label in explained), *rest],
+        loc="upper left",
+        bbox_to_anchor=(1.0, 0.95),
+        borderaxespad=0,
+        title="this run, and published values" if rest else "this run",
+        alignment="left",
+    )
