@@ -1,0 +1,135 @@
+"""ResNet-18 made invariant under quarter turns in other ways than by averaging, for comparison.
+
+Canonicalization by equiadapt (Mondal et al. 2023) turns the image as a small equivariant network
+says, then runs the plain model once. A C4 ResNet-18 of escnn (Cesa et al. 2022) is equivariant in
+every layer, with the plain one's number of channels. Neither library is needed by the project: a
+peer stands in the table where it imports.
+"""
+
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from torch import Tensor, nn
+
+from equitune.actions import Rotate90, Trivial
+from equitune.symmetrize import EquiTuned
+from equitune.vision import import_torchvision
+
+CLASSES = 10
+WIDTHS = ((64, 1), (128, 2), (256, 2), (512, 2))  # channels and stride of each stage
+
+
+def models(size: int) -> dict[str, nn.Module]:
+    """Untrained classifiers of images (batch, 3, size, size), by name: plain, EquiTuned, peers."""
+    plain = import_torchvision().models.resnet18(num_classes=CLASSES).eval()
+    rotate = Rotate90()
+    found: dict[str, nn.Module] = {
+        "plain": plain,
+        "EquiTuned": EquiTuned(plain, rotate, Trivial(rotate.group)),
+    }
+    _declare_unused()
+    for name, peer in (("equiadapt", canonicalized), ("escnn", equivariant)):
+        try:
+            found[name] = peer(plain, size)
+        except ImportError as error:
+            sys.stderr.write(f"{name} left out: {error}\n")
+    return {name: model.eval() for name, model in found.items()}
+
+
+def canonicalized(plain: nn.Module, size: int) -> nn.Module:
+    """The plain model behind equiadapt's canonicalization."""
+    from equiadapt import CustomEquivariantNetwork, GroupEquivariantImageCanonicalization
+
+    network = CustomEquivariantNetwork((3, size, size), 32, 5, num_layers=3, device="cpu")
+    network.group_type, network.num_rotations = "rotation", 4  # the canonicalizer asks for them
+    # the whole image at its own size: nothing cut off, nothing interpolated before the decision
+    settings = SimpleNamespace(beta=1.0, input_crop_ratio=1.0, resize_shape=size)
+    turn = GroupEquivariantImageCanonicalization(network, settings, (3, size, size))
+
+    class Canonicalized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.turn, self.plain = turn, plain
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = self.plain(self.turn.canonicalize(images))
+            return logits
+
+    return Canonicalized()
+
+
+def equivariant(plain: nn.Module, size: int) -> nn.Module:
+    """A C4 ResNet-18 in escnn, a quarter as many fields of four channels each."""
+    from escnn import gspaces
+    from escnn import nn as enn
+
+    space = gspaces.rot2dOnR2(4)
+    colours = enn.FieldType(space, 3 * [space.trivial_repr])
+
+    def fields(channels: int) -> Any:
+        return enn.FieldType(space, channels // 4 * [space.regular_repr])
+
+    def convolution(before: Any, after: Any, kernel: int, stride: int) -> list[Any]:
+        layer = enn.R2Conv(before, after, kernel, stride=stride, padding=kernel // 2, bias=False)
+        return [layer, enn.InnerBatchNorm(after)]
+
+    class Block(nn.Module):
+        def __init__(self, before: Any, after: Any, stride: int) -> None:
+            super().__init__()
+            self.residual = enn.SequentialModule(
+                *convolution(before, after, 3, stride),
+                enn.ReLU(after),
+                *convolution(after, after, 3, 1),
+            )
+            same = stride == 1 and before == after
+            self.shortcut = (
+                nn.Identity()
+                if same
+                else enn.SequentialModule(*convolution(before, after, 1, stride))
+            )
+            self.relu = enn.ReLU(after)
+
+        def forward(self, x: Any) -> Any:
+            return self.relu(self.residual(x) + self.shortcut(x))
+
+    class ResNet(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            stem = fields(WIDTHS[0][0])
+            self.stem = enn.SequentialModule(
+                *convolution(colours, stem, 7, 2),
+                enn.ReLU(stem),
+                enn.PointwiseMaxPool2D(stem, 3, 2, padding=1),
+            )
+            blocks, before = [], stem
+            for channels, stride in WIDTHS:
+                after = fields(channels)
+                blocks += [Block(before, after, stride), Block(after, after, 1)]
+                before = after
+            self.blocks = nn.Sequential(*blocks)
+            self.pool = enn.GroupPooling(before)
+            self.classify = nn.Linear(WIDTHS[-1][0] // 4, CLASSES)
+
+        def forward(self, images: Tensor) -> Tensor:
+            features = self.pool(self.blocks(self.stem(enn.GeometricTensor(images, colours))))
+            logits: Tensor = self.classify(features.tensor.mean((2, 3)))
+            return logits
+
+    return ResNet()
+
+
+def _declare_unused() -> None:
+    """Make escnn import without lie_learn and py3nj, of which only SO(3) needs anything."""
+    for name in (
+        "lie_learn",
+        "lie_learn.representations",
+        "lie_learn.representations.SO3",
+        "lie_learn.representations.SO3.wigner_d",
+        "py3nj",
+    ):
+        if name not in sys.modules:
+            stub = ModuleType(name)
+            stub.__path__ = []
+            sys.modules[name] = stub
+    sys.modules["lie_learn.representations.SO3.wigner_d"].wigner_D_matrix = None
