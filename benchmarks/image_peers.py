@@ -7,6 +7,8 @@ peer stands in the table where it imports.
 """
 
 import sys
+import warnings
+from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -16,24 +18,26 @@ from equitune.actions import Rotate90, Trivial
 from equitune.symmetrize import EquiTuned
 from equitune.vision import import_torchvision
 
+PLAIN = "plain"
 CLASSES = 10
 WIDTHS = ((64, 1), (128, 2), (256, 2), (512, 2))  # channels and stride of each stage
 
 
 def models(size: int) -> dict[str, nn.Module]:
-    """Untrained classifiers of images (batch, 3, size, size), by name: plain, EquiTuned, peers."""
+    """Untrained classifiers of images (batch, 3, size, size), by name; the plain one is first."""
     plain = import_torchvision().models.resnet18(num_classes=CLASSES).eval()
     rotate = Rotate90()
     found: dict[str, nn.Module] = {
-        "plain": plain,
+        PLAIN: plain,
         "EquiTuned": EquiTuned(plain, rotate, Trivial(rotate.group)),
     }
     _declare_unused()
-    for name, peer in (("equiadapt", canonicalized), ("escnn", equivariant)):
+    peers = {"equiadapt": lambda: canonicalized(plain, size), "escnn": equivariant}
+    for name, build in peers.items():
         try:
-            found[name] = peer(plain, size)
+            found[name] = build()
         except ImportError as error:
-            sys.stderr.write(f"{name} left out: {error}\n")
+            warnings.warn(f"{name} is left out: {error}", stacklevel=2)
     return {name: model.eval() for name, model in found.items()}
 
 
@@ -59,7 +63,8 @@ def canonicalized(plain: nn.Module, size: int) -> nn.Module:
     return Canonicalized()
 
 
-def equivariant(plain: nn.Module, size: int) -> nn.Module:
+@cache  # it takes images of any size, and seconds to build
+def equivariant() -> nn.Module:
     """A C4 ResNet-18 in escnn, a quarter as many fields of four channels each."""
     from escnn import gspaces
     from escnn import nn as enn
@@ -120,16 +125,12 @@ def equivariant(plain: nn.Module, size: int) -> nn.Module:
 
 
 def _declare_unused() -> None:
-    """Make escnn import without lie_learn and py3nj, of which only SO(3) needs anything."""
-    for name in (
-        "lie_learn",
-        "lie_learn.representations",
-        "lie_learn.representations.SO3",
-        "lie_learn.representations.SO3.wigner_d",
-        "py3nj",
-    ):
-        if name not in sys.modules:
-            stub = ModuleType(name)
-            stub.__path__ = []
-            sys.modules[name] = stub
-    sys.modules["lie_learn.representations.SO3.wigner_d"].wigner_D_matrix = None
+    """Let escnn import without lie_learn, of which only SO(3) needs anything."""
+    try:
+        import lie_learn  # noqa: F401
+    except ImportError:
+        name = "lie_learn"
+        for part in ("", ".representations", ".SO3", ".wigner_d"):
+            name += part
+            sys.modules[name] = ModuleType(name)
+        sys.modules[name].__dict__["wigner_D_matrix"] = None
