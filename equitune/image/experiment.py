@@ -6,7 +6,6 @@ It knows files and settings; what a group, a model or a training loop is stands 
 import json
 import logging
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,15 +15,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from equitune import runs
 from equitune.actions import Trivial
 from equitune.config import IDENTITY, ImageBuilder, ImageModel, Training
-from equitune.files import load_into, load_tensors, save_tensors, sha256, write_manifest
+from equitune.files import load_into, load_tensors, save_tensors
 from equitune.groups import CyclicGroup
 from equitune.image.data import Images, image_action, load_dataset
 from equitune.image.features import as_input, from_orbits, from_pixels
 from equitune.image.models import Classifier, build
 from equitune.image.weights import load_backbone, read_weights
-from equitune.training import choose_device, finish, fit, state_path
+from equitune.training import choose_device
 
 logger = logging.getLogger(__name__)
 
@@ -201,47 +201,33 @@ def _train(
 ) -> None:
     """Train, write the weights and, beside them, the facts to build the model from."""
     torch.set_num_threads(1)  # so that the numbers do not depend on the number of cores
-    began = time.monotonic()
     chosen = choose_device(device)
     parts, about = load_dataset(dataset)
-    facts |= {key: about[key] for key in ("size", "upsample", "classes")}
+    facts |= {key: about[key] for key in ("dataset", "size", "upsample", "classes")}
     model = _build(facts)
-    inputs = [dataset]
     if weights is not None:
         start_from(model, weights)
-        inputs.append(weights)
     settings = ImageModel(**facts["model"])
     model.to(chosen)
     if settings.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    checksums = {path.name: sha256(path) for path in inputs}
-    state = state_path(state_folder, training, facts | {"inputs": checksums})
     train, validation = parts["train"].to(chosen), parts["validation"].to(chosen)
     logits, score = _steps(model, facts, settings, train, validation)
-    history = fit(
+    runs.train(
         model,
         training,
+        facts,
+        [dataset] if weights is None else [dataset, weights],
+        output,
         epoch=lambda generator: batches(len(train), training.batch_size, generator),
         loss=lambda rows: F.cross_entropy(logits(rows.to(chosen)), train.labels[rows.to(chosen)]),
         validate=score,
-        seed=facts["seed"],
-        label=f"{about['dataset']} {facts['architecture']} {facts['method']}",
-        state=state,
+        save=lambda: save_tensors(output, model.state_dict(), {"kind": "image model", **facts}),
+        label=f"{facts['dataset']} {facts['architecture']} {facts['method']}",
+        device=chosen,
+        state_folder=state_folder,
     )
-    save_tensors(output, model.state_dict(), {"kind": "image model", **facts})
-    write_manifest(
-        output.with_name("manifest.json"),
-        configuration=facts | {"training": asdict(training), "dataset": about["dataset"]},
-        inputs=checksums,
-        device=str(chosen),
-        train_seconds=history.seconds,
-        validation=history.validation,
-        kept=history.kept,
-        resumed_at=history.resumed_at,
-        wall_seconds=time.monotonic() - began,
-    )
-    finish(state)
 
 
 def start_from(model: Classifier, weights: Path) -> None:

@@ -5,7 +5,6 @@ It knows files and settings; what a group, a model or a training loop is stands 
 
 import json
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from equitune import runs
 from equitune.config import Permutation, Seq2SeqModel, Training
 from equitune.equivariance import equivariance_error
-from equitune.files import atomic_write, sha256, write_manifest
+from equitune.files import atomic_write
 from equitune.names import nearest
 from equitune.results.tables import SCAN_COLUMNS
 from equitune.scan.data import (
@@ -33,7 +33,7 @@ from equitune.scan.data import (
 from equitune.scan.decoding import next_actions
 from equitune.scan.models import Seq2Seq
 from equitune.symmetrize import EquiTuned, Mean, Select, Weighted
-from equitune.training import choose_device, finish, fit, state_path
+from equitune.training import choose_device
 
 logger = logging.getLogger(__name__)
 
@@ -303,34 +303,22 @@ def _train(
 ) -> None:
     """Train, write the weights with the facts to build them from, and the manifest."""
     torch.set_num_threads(1)  # so that the numbers do not depend on the number of cores
-    began = time.monotonic()
     chosen = choose_device(device)
     parts, about = load_dataset(dataset)
     train, validation = parts["train"].to(chosen), parts["validation"].to(chosen)
     lengths = parts["train"].lengths
     model.to(chosen)
-
-    checksums = {path.name: sha256(path) for path in (dataset, *inputs)}
-    state = state_path(state_folder, settings, facts | {"inputs": checksums})
-    history = fit(
+    runs.train(
         model,
         settings,
+        facts | {"task": about["task"]},
+        [dataset, *inputs],
+        output,
         epoch=lambda generator: length_buckets(lengths, settings.batch_size, generator),
         loss=lambda rows: sequence_loss(model, train[rows.to(chosen)]),
         validate=lambda: exact_match(model, validation),
-        seed=facts["seed"],
+        save=lambda: model.cpu().save_pretrained(output.parent),
         label=f"{about['task']} {facts['architecture']} {facts['method']}",
-        state=state,
+        device=chosen,
+        state_folder=state_folder,
     )
-    model.cpu().save_pretrained(output.parent)
-    write_manifest(
-        output.with_name("manifest.json"),
-        configuration=facts | {"training": asdict(settings), "task": about["task"]},
-        inputs=checksums,
-        device=str(chosen),
-        train_seconds=history.seconds,
-        validation=history.validation,
-        resumed_at=history.resumed_at,
-        wall_seconds=time.monotonic() - began,
-    )
-    finish(state)
