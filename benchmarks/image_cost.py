@@ -91,7 +91,7 @@ def row(
     """
     ratios = [above / below for above, below in samples]
     numbers = {
-        "ratio": numbers_of(samples),
+        "ratio": statistics.median(ratios),
         "ratio_low": min(ratios),
         "ratio_high": max(ratios),
         "value": statistics.median(above for above, _ in samples),

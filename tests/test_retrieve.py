@@ -1,8 +1,10 @@
 """Downloads from a server on this machine: right ones arrive, wrong ones leave nothing behind."""
 
+import contextlib
 import hashlib
 import logging
 import threading
+import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,6 +23,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.requests.append((self.path, self.headers.get("Range")))
         answer = self.server.script.pop(0) if self.server.script else DATA
+        if isinstance(answer, float):
+            time.sleep(answer)
+            answer = DATA
         if isinstance(answer, int):
             self.send_response(answer)
             self.send_header("Content-Length", "0")
@@ -33,7 +38,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {begun}-{len(body) - 1}/{len(body)}")
         self.send_header("Content-Length", str(len(body) - begun))
         self.end_headers()
-        self.wfile.write(body[begun:sent])
+        with contextlib.suppress(ConnectionError):  # who waited too long is gone
+            self.wfile.write(body[begun:sent])
         self.close_connection = True
 
     def _range(self):
@@ -324,6 +330,23 @@ def test_a_broken_download_of_unknown_size_is_resumed(server, tmp_path, monkeypa
     assert path.read_bytes() == DATA
     assert server.requests[1] == ("/path/words.txt", "bytes=4000-")
     assert len(waits) == 1
+
+
+@pytest.mark.parametrize("known", [make_source, partly_known])
+def test_a_slow_server_is_asked_again_and_given_up_in_the_end(server, tmp_path, known):
+    server.script = [0.4]
+    path, waits = fetch(known(server.url), tmp_path, timeout=(0.2, 0.2))
+    assert path.read_bytes() == DATA
+    assert len(waits) == 1
+    path.unlink()
+    server.script = [0.4, 0.4]
+    fails(known(server.url), tmp_path, "timed out", attempts=2, timeout=(0.2, 0.2))
+
+
+def test_an_absent_file_of_unknown_size_fails_at_once(server, tmp_path):
+    server.script = [404]
+    fails(partly_known(server.url), tmp_path, "answered 404 Not Found")
+    assert len(server.requests) == 1
 
 
 def test_a_file_of_unknown_size_that_stays_truncated_fails(server, tmp_path):
