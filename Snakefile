@@ -28,3 +28,4 @@ rule all:
 rule benchmarks:
     input:
         rules.scan_throughput.output,
+        rules.image_benchmark.output,

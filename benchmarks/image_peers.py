@@ -12,6 +12,7 @@ from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from equitune.actions import Rotate90, Trivial
@@ -25,6 +26,7 @@ WIDTHS = ((64, 1), (128, 2), (256, 2), (512, 2))  # channels and stride of each 
 
 def models(size: int) -> dict[str, nn.Module]:
     """Untrained classifiers of images (batch, 3, size, size), by name; the plain one is first."""
+    torch.manual_seed(0)
     plain = import_torchvision().models.resnet18(num_classes=CLASSES).eval()
     rotate = Rotate90()
     found: dict[str, nn.Module] = {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -117,25 +118,40 @@ class EquiTuned(nn.Module):
         actions = self._input_actions()
         check_inputs(actions, inputs)
         order, batch = self.group.order, inputs[0].shape[0]
-        # gx, copy by copy: (|G|·batch, …)
-        copies = [action.orbit(x).flatten(0, 1) for action, x in zip(actions, inputs, strict=True)]
+        at_once = order if self.chunk_size is None else min(self.chunk_size, order)
         if self.dedupe:
+            pairs = zip(actions, inputs, strict=True)
+            copies = [action.orbit(x).flatten(0, 1) for action, x in pairs]  # (|G|·batch, …)
             first, origin = unique_rows(copies)
-            outputs = self._run([rows[first] for rows in copies], batch)[origin]
+            rows = max(at_once * batch, 1)
+            parts = zip(*(torch.split(x[first], rows) for x in copies), strict=True)
+            outputs = self._run(*((self._call, part) for part in parts))[origin]
         else:
-            outputs = self._run(copies, batch)
+            chunks = [range(g, min(g + at_once, order)) for g in range(0, order, at_once)]
+            outputs = self._run(*((partial(self._copies, chunk), inputs) for chunk in chunks))
         return outputs.reshape(order, batch, *outputs.shape[1:])
 
-    def _run(self, rows: list[Tensor], batch: int) -> Tensor:
-        """Return M of the rows (n, …), at most chunk_size · batch of them at once."""
-        n = rows[0].shape[0]
-        at_once = n if self.chunk_size is None else max(self.chunk_size * batch, 1)
-        if n <= at_once:
-            return self._call(*rows)
-        chunks = zip(*(torch.split(x, at_once) for x in rows), strict=True)
+    def _copies(self, elements: Sequence[int], *inputs: Tensor) -> Tensor:
+        """Return M(gx) for some elements, (elements·batch, …).
+
+        The copies are made here, so that of several chunks only one's are in memory: they may take
+        more of it than what M keeps of them.
+        """
+        pairs = zip(self._input_actions(), inputs, strict=True)
+        if len(elements) == self.group.order:
+            return self._call(*[action.orbit(x).flatten(0, 1) for action, x in pairs])
+        return self._call(*[torch.cat([action(g, x) for g in elements]) for action, x in pairs])
+
+    def _run(self, *calls: tuple[Callable[..., Tensor], Sequence[Tensor]]) -> Tensor:
+        """Return the outputs of calls with their inputs, one after the other, in one tensor.
+
+        Of several calls, in training, what the backward pass needs is computed again there.
+        """
+        if len(calls) == 1:
+            return calls[0][0](*calls[0][1])
         if torch.is_grad_enabled() and not self.frozen:
-            return torch.cat([checkpointed(self.module, self._call, *chunk) for chunk in chunks])
-        return torch.cat([self._call(*chunk) for chunk in chunks])
+            return torch.cat([checkpointed(self.module, call, *inputs) for call, inputs in calls])
+        return torch.cat([call(*inputs) for call, inputs in calls])
 
     def _call(self, *rows: Tensor) -> Tensor:
         with torch.no_grad() if self.frozen else nullcontext():

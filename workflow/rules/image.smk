@@ -153,7 +153,7 @@ rule image_evaluate:
 # trained model: the digits are embedded, and random weights cost what trained ones do
 rule image_benchmark:
     output:
-        "results/tables/image_cost.csv",
+        "results/tables/image_benchmark.csv",
     log:
         "results/logs/image_benchmark.log",
     conda:
