@@ -1,5 +1,6 @@
-"""Snakemake as a user calls it, in a folder of its own."""
+"""Snakemake as a user calls it, in a folder of its own, and a finished run of a small slice."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -7,6 +8,40 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+SCAN_STEPS = {"pretraining": {"steps": 12}, "tuning": {"steps": 6}}
+IMAGE_STEPS = {"steps": 2, "batch_size": 8}
+SLICE = {
+    "scan": {
+        "tasks": ["add_jump"],
+        "architectures": ["GRU", "RNN"],
+        "subset": 150,
+        **{stage: dict.fromkeys(("GRU", "RNN"), steps) for stage, steps in SCAN_STEPS.items()},
+    },
+    "image": {
+        "architectures": ["resnet18"],
+        "methods": ["pretrained", "finetune_augment", "equitune"],
+        "groups": ["rotate90", "flip"],
+        "subset": 24,
+        "pretraining": {"resnet18": IMAGE_STEPS},
+        "tuning": {"resnet18": IMAGE_STEPS},
+    },
+}
+
+
+@pytest.fixture
+def small():
+    """Settings of a run of minutes made seconds: few steps on few examples."""
+    return copy.deepcopy(SLICE)
+
+
+@pytest.fixture(scope="session")
+def finished(snakemake, tmp_path_factory):
+    """A finished run of the slice with one core."""
+    folder = tmp_path_factory.mktemp("one_core")
+    done = snakemake(folder, "--cores", "1", settings=SLICE)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 @pytest.fixture(scope="session")

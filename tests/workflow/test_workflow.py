@@ -1,0 +1,115 @@
+"""What holds for the workflow as a whole: determinism, redrawing, the report, messages."""
+
+import re
+
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.workflow
+
+FIGURES = {"scan_accuracy", "image_accuracy", "image_rotation", "image_orbit_digits_resnet18"}
+
+
+def figures(folder):
+    """The bytes of the figures that show no measured time, by name."""
+    found = {
+        file.name: file.read_bytes()
+        for file in (folder / "results/figures").iterdir()
+        if file.stem in FIGURES
+    }
+    assert len(found) == 3 * len(FIGURES)
+    return found
+
+
+def test_two_cores_give_the_same_numbers_bit_for_bit(snakemake, small, finished, tmp_path):
+    assert snakemake(tmp_path, "--cores", "2", settings=small).returncode == 0
+    names = sorted(file.name for file in (finished / "results/tables").iterdir())
+    assert {"scan.csv", "image.csv", "image_elements.csv", "image_examples.csv"} <= set(names)
+    for name in names:
+        compared = []
+        for folder in (finished, tmp_path):
+            table = pd.read_csv(folder / "results/tables" / name, dtype=str)
+            # wall-clock time is measured, not computed
+            if "measure" in table:
+                table = table[table["measure"] != "train_seconds"]
+            compared.append(table.drop(columns="train_seconds", errors="ignore").to_csv())
+        assert compared[0] == compared[1], name
+    assert figures(finished) == figures(tmp_path)
+
+
+def test_a_second_run_has_nothing_to_do_and_no_state_is_left(snakemake, small, finished):
+    again = snakemake(finished, "--cores", "1", settings=small)
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout + again.stderr
+    assert not any((finished / "results/states").glob("*"))
+
+
+def test_figures_are_redrawn_from_the_tables_alone(snakemake, finished):
+    before = figures(finished)
+    for file in (finished / "results/figures").iterdir():
+        file.unlink()
+    # what the configuration says by now does not matter
+    done = snakemake(finished, "--cores", "1", "figures", settings={"device": "cpu"})
+    assert done.returncode == 0, done.stderr
+    assert figures(finished) == before
+    assert "1 of 1 steps" in done.stderr
+
+
+def test_the_report_holds_tables_and_figures(snakemake, small, finished):
+    done = snakemake(finished, "--cores", "1", "report", settings=small)
+    assert done.returncode == 0, done.stderr
+    page = (finished / "results/report.html").read_text()
+    for name in FIGURES:
+        assert f"{name}.svg" in page
+    for name in ("scan_summary.csv", "image_summary.csv"):
+        assert name in page
+    for caption in ("Exact match on SCAN", "Accuracy on the test set"):
+        assert caption in page
+
+
+def test_figures_are_drawn_from_somebody_elses_tables(snakemake, small, finished, tmp_path):
+    folder = tmp_path / "results" / "tables"
+    folder.mkdir(parents=True)
+    (folder / "scan.csv").write_bytes((finished / "results/tables/scan.csv").read_bytes())
+    done = snakemake(tmp_path, "--cores", "1", "figures", settings=small)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results/figures/scan_accuracy.pdf").exists()
+    assert not (tmp_path / "results/scan").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (
+            {"scan": {"architectures": ["LTSM"]}},
+            "config: scan.architectures[0]: unknown value 'LTSM'; did you mean 'LSTM'?",
+        ),
+        (
+            {"scan": {"sedes": [1]}},
+            "config: unknown key 'sedes' in scan; did you mean 'seeds' or 'methods'?",
+        ),
+        (
+            {"image": {"datasets": ["digitz"]}},
+            "config: image.datasets[0]: unknown dataset 'digitz'; did you mean 'digits'?",
+        ),
+    ],
+)
+def test_a_misspelt_configuration_is_one_line(snakemake, tmp_path, settings, line):
+    done = snakemake(tmp_path, "--cores", "1", settings=settings)
+    assert done.returncode == 1
+    notices = ("Using workflow specific profile", "Config file")  # Snakemake's own, at every start
+    lines = [text for text in done.stderr.splitlines() if not text.startswith(notices)]
+    assert lines == [line]
+
+
+def test_every_rule_has_what_the_house_asks_for(root):
+    """A log for the traceback and an environment; a benchmark where a model is trained."""
+    for file in (root / "workflow/rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+            name = rule.partition(":")[0]
+            if "shell:" in rule:
+                assert "log:" in rule, name
+                assert "conda:" in rule, name
+                assert "threads:" in rule, name
+            if "--state-folder" in rule:
+                assert "benchmark:" in rule, name
