@@ -1,4 +1,4 @@
-"""SCAN as tensors: vocabularies, pairs, datasets, groups of words; knows no model and no training.
+"""SCAN as tensors: vocabularies, pairs, datasets, batches; knows no group, no model.
 
 Ids: 0 opens a sequence of actions and pads every sequence, 1 ends it, words follow.
 """
@@ -9,14 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import lcm
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from equitune.actions import TokenPermutation
 from equitune.files import load_tensors, save_tensors
 from equitune.names import nearest
 from equitune.scan.grammar import ACTION_WORDS, COMMAND_WORDS
@@ -266,35 +264,6 @@ def load_dataset(path: Path) -> tuple[dict[str, Pairs], dict[str, Any]]:
     return dataset, facts
 
 
-def word_group(
-    spec: Mapping[str, Sequence[Sequence[str]]],
-) -> tuple[TokenPermutation, TokenPermutation]:
-    """Build a cyclic group that permutes words, and its actions on command and on action ids.
-
-    Args:
-        spec: disjoint cycles of words, {"commands": [["jump", "run"]], "actions": [["I_JUMP",
-            "I_RUN"]]}: each word of a cycle becomes the next, the last becomes the first, and
-            words in no cycle stay. A side that is left out or empty does not move.
-
-    Returns:
-        The two actions of one group, whose order is the least common multiple of the lengths of
-        all cycles.
-
-    Raises:
-        ValueError: a key or a word is unknown, a word stands twice, or a cycle is empty.
-    """
-    sides = {"commands": COMMANDS, "actions": ACTIONS}
-    for key in spec:
-        if key not in sides:
-            raise ValueError(f"unknown key {key!r} of a permutation{nearest(key, sides)}")
-    images = {key: _image(spec.get(key, ()), key, words) for key, words in sides.items()}
-    order = lcm(*(len(cycle) for key in sides for cycle in spec.get(key, ())))
-    commands, actions = (
-        TokenPermutation.generated_by(images[key], order) for key in ("commands", "actions")
-    )
-    return commands, actions
-
-
 def length_buckets(
     lengths: Tensor, batch_size: int, generator: torch.Generator, pool: int = 8
 ) -> list[Tensor]:
@@ -330,29 +299,3 @@ def length_buckets(
 def _pad(rows: list[list[int]]) -> Tensor:
     width = max(len(row) for row in rows)
     return torch.tensor([row + [PADDING] * (width - len(row)) for row in rows])
-
-
-def _image(cycles: Sequence[Sequence[str]], key: str, vocabulary: Vocabulary) -> Tensor:
-    """Return the permutation (vocabulary,) that disjoint cycles of words describe."""
-    image, seen = torch.arange(len(vocabulary)), set[str]()
-    for cycle in cycles:
-        if isinstance(cycle, str) or not cycle:
-            raise ValueError(
-                f"{key}: the cycle {cycle!r} is no list of words: expected cycles such as "
-                f"{[list(vocabulary.words[2:4])]}"
-            )
-        for word in cycle:
-            if word in vocabulary.words[:2]:
-                raise ValueError(f"{key}: {word!r} is no word: it stays where it is")
-            if word in seen:
-                raise ValueError(
-                    f"{key}: {word!r} stands twice, so the cycles are no permutation: name each "
-                    "word once"
-                )
-            seen.add(word)
-        try:
-            ids = torch.tensor(vocabulary.encode(cycle))
-        except ValueError as error:
-            raise ValueError(f"{key}: {error}") from None
-        image[ids] = ids.roll(-1)
-    return image

@@ -28,10 +28,10 @@ from equitune.scan.data import (
     Pairs,
     length_buckets,
     load_dataset,
-    word_group,
 )
 from equitune.scan.decoding import next_actions
 from equitune.scan.models import Seq2Seq
+from equitune.scan.words import word_group
 from equitune.symmetrize import EquiTuned, Mean, Select, Weighted
 from equitune.training import choose_device
 

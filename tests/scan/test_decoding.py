@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from equitune.config import Permutation, Seq2SeqModel
-from equitune.scan.data import ACTIONS, COMMANDS, END, START, Pairs, word_group
+from equitune.scan.data import ACTIONS, COMMANDS, END, START, Pairs
 from equitune.scan.decoding import greedy, next_actions
 from equitune.scan.experiment import COMBINE, build, entropy, exact_match
+from equitune.scan.words import word_group
 
 GROUPS = {
     "right_left": Permutation(
