@@ -151,12 +151,7 @@ rule image_examples:
             seed=IMAGE.seeds,
         ),
     output:
-        report(
-            "results/tables/image_examples.csv",
-            category="Image classification",
-            caption="../report/image_examples.rst",
-            labels={"what": "a few images and predictions", "kind": "table"},
-        ),
+        "results/tables/image_examples.csv",  # pictures in letters: for the figures, not the report
     log:
         "results/logs/image_examples.log",
     conda:
