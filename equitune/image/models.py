@@ -5,6 +5,7 @@ They know pixels and groups, but no file, no data set and no training.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -180,11 +181,13 @@ def build(
     if moves is None:
         raise ValueError(f"action is None: {method} needs one, as equitune.actions.Rotate90()")
     trunk, behind = split(architecture, size, classes, options, upsample)
-    last = (
-        OwnHead(behind, trunk.shape)
-        if head == "own"
-        else SharedHead(trunk.channels, trunk.positions, classes)
-    )
+    last: nn.Module
+    if head == "own":
+        last = OwnHead(behind, trunk.shape)
+    else:
+        last = SharedHead(trunk.channels, trunk.positions, classes)
+        del behind
+        gc.collect()  # the classifier cut off is part of a cycle, and may have 500 MB
     combine = COMBINE[method](trunk.channels, last)
     features = EquiTuned(
         trunk, moves, Trivial(moves.group), combine, chunk_size=chunk_size, frozen=frozen
