@@ -134,22 +134,26 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> No
     Raises:
         ValueError: every missing, unexpected and misshapen key is named.
     """
-    expected = module.state_dict()
-    problems = []
-    if missing := sorted(expected.keys() - tensors.keys()):
-        problems.append(f"missing {', '.join(missing)}")
-    if unexpected := sorted(tensors.keys() - expected.keys()):
-        problems.append(f"unexpected {', '.join(unexpected)}")
-    for key in sorted(expected.keys() & tensors.keys()):
-        found, wanted = tuple(tensors[key].shape), tuple(expected[key].shape)
-        if found != wanted:
-            problems.append(f"{key} is {found}, expected {wanted}")
-    if problems:
+    if problems := misfits(module.state_dict(), tensors):
         raise ValueError(
-            f"{what} does not fit {type(module).__name__}: {'; '.join(problems)}: "
+            f"{what} does not fit {type(module).__name__}: {problems}: "
             "pass the architecture and sizes that it was saved with"
         )
     module.load_state_dict(dict(tensors))
+
+
+def misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """Name every missing, unexpected and misshapen key of a state dict; "" where all is well."""
+    problems = []
+    if missing := sorted(expected.keys() - found.keys()):
+        problems.append(f"missing {', '.join(missing)}")
+    if unexpected := sorted(found.keys() - expected.keys()):
+        problems.append(f"unexpected {', '.join(unexpected)}")
+    for key in sorted(expected.keys() & found.keys()):
+        shape, wanted = tuple(found[key].shape), tuple(expected[key].shape)
+        if shape != wanted:
+            problems.append(f"{key} is {shape}, expected {wanted}")
+    return "; ".join(problems)
 
 
 def write_manifest(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from equitune.files import atomic_write, misfits
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -23,11 +24,14 @@ def write_folder(folder: Path, config: Mapping[str, Any], weights: Mapping[str, 
         config: JSON-able settings.
         weights: tensors by key, none sharing memory with another.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {key: x.detach().cpu().contiguous() for key, x in weights.items()}
-    _write(folder / WEIGHTS, lambda path: save_file(tensors, path))
-    text = json.dumps(config, indent=1) + "\n"
-    _write(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+    with atomic_write(folder / WEIGHTS) as path:
+        path.touch()
+        mode = path.stat().st_mode  # as the umask says; safetensors makes files for the owner only
+        save_file(tensors, path)
+        path.chmod(mode)
+    with atomic_write(folder / CONFIG) as path:
+        path.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
 def read_folder(folder: Path, keys: Sequence[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -75,29 +79,5 @@ def check_keys(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], fold
     Raises:
         ValueError: every missing, unexpected and misshapen key is named.
     """
-
-    def problems() -> Iterator[str]:
-        if missing := sorted(expected.keys() - found.keys()):
-            yield f"missing {', '.join(missing)}"
-        if unexpected := sorted(found.keys() - expected.keys()):
-            yield f"unexpected {', '.join(unexpected)}"
-        for key in sorted(expected.keys() & found.keys()):
-            if expected[key].shape != found[key].shape:
-                shapes = tuple(found[key].shape), tuple(expected[key].shape)
-                yield f"{key} is {shapes[0]}, expected {shapes[1]}"
-
-    if text := "; ".join(problems()):
+    if text := misfits(expected, found):
         raise ValueError(f"{folder} does not fit the module: {text}; pass the saved architecture")
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name, then rename it: complete or not there."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.touch()
-        mode = part.stat().st_mode  # as the umask says; safetensors makes files for the owner only
-        write(part)
-        part.chmod(mode)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from equitune import runs
-from equitune.config import Permutation, Seq2SeqModel, Training
+from equitune.config import IDENTITY, Permutation, Seq2SeqModel, Training
 from equitune.equivariance import equivariance_error
 from equitune.files import atomic_write
 from equitune.names import nearest
@@ -37,7 +37,6 @@ from equitune.training import choose_device
 
 logger = logging.getLogger(__name__)
 
-IDENTITY = "identity"  # the group of the methods that use none
 EVALUATION_BATCH = 128  # commands; 1 024 leave a CPU's cache and halve its rate
 ERROR_EXAMPLES = 512  # validation commands on which the equivariance error is measured
 

@@ -225,6 +225,3 @@ def test_compiles_without_graph_breaks(combine, classes):
     torch.testing.assert_close(compiled(x), model(x))
     with torch.no_grad():
         torch.testing.assert_close(compiled(x), model(x))
-
-
-# --- saving ---------------------------------------------------------------------------------------

@@ -136,6 +136,3 @@ def test_an_interrupted_write_leaves_the_old_files(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space left"):
         model.save_pretrained(folder)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
-
-
-# --- bad arguments --------------------------------------------------------------------------------
