@@ -38,7 +38,7 @@ $(READY): constraints.txt pyproject.toml
 	@echo "Building the environment in $(VENV) (about two minutes, once)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[image,workflow,dev]' 2>$(VENV)/pip.log \
+		--editable '.[image,language,workflow,dev]' 2>$(VENV)/pip.log \
 		|| { tail -n 5 $(VENV)/pip.log >&2; exit 1; }
 	@touch $@
 

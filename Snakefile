@@ -15,7 +15,9 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/retrieve.smk"
 include: "workflow/rules/scan.smk"
 include: "workflow/rules/image.smk"
-include: "workflow/rules/results.smk"
+include: "workflow/rules/language.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
 
 
 rule all:
@@ -23,9 +25,11 @@ rule all:
     input:
         rules.scan.input,
         rules.image.input,
+        rules.language.input,
 
 
 rule benchmarks:
     input:
         rules.scan_throughput.output,
         rules.image_benchmark.output,
+        rules.language_throughput.output,

@@ -21,9 +21,10 @@ import pandas as pd
 import torch
 from paper_loop import PaperLoop
 
+from equitune.batches import length_buckets
 from equitune.config import Permutation, Training
 from equitune.files import atomic_write
-from equitune.scan.data import ACTIONS, COMMANDS, Pairs, length_buckets, load_dataset
+from equitune.scan.data import ACTIONS, COMMANDS, Pairs, load_dataset
 from equitune.scan.experiment import EVALUATION_BATCH, build, exact_match, load, sequence_loss
 from equitune.symmetrize import EquiTuned
 from equitune.training import make_optimizer

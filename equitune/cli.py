@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 
 from equitune import config, progress
 from equitune.image import cli as image
+from equitune.language import cli as language
 from equitune.options import Mirror
 from equitune.results import cli as results
 from equitune.scan import cli as scan
@@ -34,6 +35,7 @@ app = typer.Typer(
 configuration = typer.Typer(help="The configuration's checks, schema and docs.")
 app.add_typer(scan.app, name="scan")
 app.add_typer(image.app, name="image")
+app.add_typer(language.app, name="language")
 app.add_typer(results.app, name="results")
 app.add_typer(configuration, name="config")
 

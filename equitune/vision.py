@@ -5,6 +5,7 @@ load, and importing it, or a transformers model while it is installed, ends with
 torchvision::nms does not exist". Models, transforms and data sets need none of these operators.
 """
 
+import contextlib
 import importlib
 import sys
 from types import ModuleType
@@ -48,3 +49,23 @@ def import_torchvision() -> ModuleType:
         library.define(schema)  # type: ignore[no-untyped-call]
     _declared.append(library)
     return importlib.import_module("torchvision")
+
+
+def import_transformers() -> ModuleType:
+    """Return transformers; call this before anything else imports it.
+
+    Its models import torchvision where that is installed, so that has to be importable first.
+
+    Raises:
+        ModuleNotFoundError: transformers is not installed.
+    """
+    with contextlib.suppress(ModuleNotFoundError):  # it does without torchvision
+        import_torchvision()
+    try:
+        return importlib.import_module("transformers")
+    except ModuleNotFoundError as error:
+        if error.name != "transformers":
+            raise
+        raise ModuleNotFoundError(
+            "transformers is not installed: pip install 'equitune[language]'", name="transformers"
+        ) from None

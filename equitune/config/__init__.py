@@ -13,9 +13,18 @@ from pydantic.dataclasses import dataclass
 
 from equitune.config import docs as _docs
 from equitune.config import image as _image
+from equitune.config import language as _language
 from equitune.config import scan as _scan
 from equitune.config.base import GROUPLESS, IDENTITY, STRICT, Training, about
 from equitune.config.image import IMAGE_METHODS, Image, ImageBuilder, ImageModel, ImageSource
+from equitune.config.language import (
+    LANGUAGE_METHODS,
+    Language,
+    LanguageSource,
+    RegardScorer,
+    Sampling,
+    SmallGPT2,
+)
 from equitune.config.parse import parse
 from equitune.config.scan import (
     SCAN_METHODS,
@@ -30,6 +39,7 @@ __all__ = [
     "GROUPLESS",
     "IDENTITY",
     "IMAGE_METHODS",
+    "LANGUAGE_METHODS",
     "SCAN_METHODS",
     "ActionWord",
     "CommandWord",
@@ -38,10 +48,15 @@ __all__ = [
     "ImageBuilder",
     "ImageModel",
     "ImageSource",
+    "Language",
+    "LanguageSource",
     "Permutation",
+    "RegardScorer",
     "Retrieve",
+    "Sampling",
     "Scan",
     "Seq2SeqModel",
+    "SmallGPT2",
     "Training",
     "docs",
     "load",
@@ -70,6 +85,7 @@ class Config:
     retrieve: Annotated[Retrieve, about("downloads")]
     scan: Annotated[Scan, about("compositional generalization on SCAN")]
     image: Annotated[Image, about("image classification under rotations and flips")]
+    language: Annotated[Language, about("group-theoretic fairness of language models")]
 
 
 def load(mapping: Mapping[str, Any]) -> Config:
@@ -86,6 +102,8 @@ def load(mapping: Mapping[str, Any]) -> Config:
         raise ValueError(f"config: scan.{problem}")
     for problem in _image.problems(config.image):
         raise ValueError(f"config: image.{problem}")
+    for problem in _language.problems(config.language):
+        raise ValueError(f"config: language.{problem}")
     return config
 
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer(help="Tables and figures.")
 table = typer.Typer(help="Put the runs' rows together.")
@@ -17,6 +20,10 @@ Output = Annotated[Path, typer.Option(help="File to write.")]
 Summary = Annotated[Path, typer.Option(help="Mean, sd and n over the seeds.")]
 Published = Annotated[Path, typer.Option(help="published.csv.")]
 Image = Annotated[Path, typer.Option(help="image.csv.")]
+Fairness = Annotated[Path, typer.Option(help="fairness.csv.")]
+Truth = Annotated[
+    Path | None, typer.Option(help="truth.csv: what the embedded model's corpus was made with.")
+]
 Stem = Annotated[Path, typer.Option(help="Output path without suffix: .svg, .pdf and .csv.")]
 
 
@@ -55,6 +62,34 @@ def image_examples(parts: Parts, output: Output) -> None:
     keys = [*tables.IMAGE_KEYS, "seed", "measured_by", "image", "element"]
     rows = tables.gather(parts, tables.IMAGE_EXAMPLE_COLUMNS, keys)
     tables.write(tables.first_seed(rows), output)
+
+
+@table.command("regard")
+def regard_table(parts: Parts, output: Output, summary: Summary) -> None:
+    """Write regard.csv and regard_summary.csv."""
+    from equitune.results import tables
+
+    columns, keys, measures = tables.REGARD_COLUMNS, tables.REGARD_KEYS, tables.REGARD_MEASURES
+    _runs(parts, columns, keys, measures, output, summary)
+
+
+@table.command("fairness")
+def fairness_table(parts: Parts, output: Output, summary: Summary) -> None:
+    """Write fairness.csv and fairness_summary.csv."""
+    from equitune.results import tables
+
+    columns, keys = tables.FAIRNESS_COLUMNS, tables.FAIRNESS_KEYS
+    _runs(parts, columns, keys, tables.FAIRNESS_MEASURES, output, summary)
+
+
+@table.command("language-texts")
+def language_texts(parts: Parts, output: Output) -> None:
+    """Write language_texts.csv: a few texts, those of all demographics side by side."""
+    from equitune.results import tables
+
+    keys = [*tables.LANGUAGE_TEXT_KEYS, "seed", "demographic"]
+    rows = tables.gather(parts, tables.LANGUAGE_TEXT_COLUMNS, keys)
+    tables.write(tables.side_by_side(rows), output)
 
 
 def _runs(
@@ -133,6 +168,52 @@ def image_orbits(
         style.save(drawn, folder / f"image_orbit_{dataset}_{architecture}", shown)
 
 
+@figure.command("language-regard")
+def language_regard(
+    regard: Annotated[Path, typer.Option(help="regard.csv.")],
+    published: Published,
+    stem: Stem,
+    truth: Truth = None,
+) -> None:
+    """Draw the shares of regard by axis, task, model and method, demographics side by side."""
+    from equitune.results import figures, style, tables
+
+    drawn, shown = figures.language_regard(
+        tables.read(regard, tables.REGARD_COLUMNS),
+        tables.read(published, tables.PUBLISHED_COLUMNS),
+        _truth(truth),
+    )
+    style.save(drawn, stem, shown)
+
+
+@figure.command("language-gaps")
+def language_gaps(fairness: Fairness, stem: Stem, truth: Truth = None) -> None:
+    """Draw the gaps in regard between demographics, with their intervals."""
+    from equitune.results import figures, style, tables
+
+    drawn, shown = figures.language_gaps(
+        tables.read(fairness, tables.FAIRNESS_COLUMNS),
+        _truth(truth),
+    )
+    style.save(drawn, stem, shown)
+
+
+@figure.command("language-fairness")
+def language_fairness(fairness: Fairness, stem: Stem) -> None:
+    """Draw how far the models are from group-theoretic fairness, and their perplexity."""
+    from equitune.results import figures, style, tables
+
+    drawn, shown = figures.language_fairness(tables.read(fairness, tables.FAIRNESS_COLUMNS))
+    style.save(drawn, stem, shown)
+
+
+def _truth(path: Path | None) -> "pd.DataFrame | None":
+    """Read truth.csv, if there is one."""
+    from equitune.results import tables
+
+    return None if path is None else tables.read(path, tables.TRUTH_COLUMNS)
+
+
 @app.command()
 def figures(
     tables: Annotated[Path, typer.Option(help="Folder of the tables: results/tables.")],
@@ -142,9 +223,12 @@ def figures(
     """Draw every figure whose tables are there, whoever made them."""
     scan, image = tables / "scan.csv", tables / "image.csv"
     elements, examples = tables / "image_elements.csv", tables / "image_examples.csv"
-    if not any(table.exists() for table in (scan, image, elements)):
+    regard, fairness = tables / "regard.csv", tables / "fairness.csv"
+    truth = tables / "truth.csv" if (tables / "truth.csv").exists() else None
+    if not any(table.exists() for table in (scan, image, elements, regard, fairness)):
         raise ValueError(
-            f"no table to draw from in {tables}: run snakemake, or lay scan.csv or image.csv there"
+            f"no table to draw from in {tables}: run snakemake, or lay scan.csv, image.csv, "
+            "regard.csv or fairness.csv there"
         )
     if scan.exists():
         scan_accuracy(scan, published, output / "scan_accuracy")
@@ -155,3 +239,8 @@ def figures(
         image_rotation(elements, output / "image_rotation")
     if image.exists() and examples.exists():
         image_orbits(image, examples, output)
+    if regard.exists():
+        language_regard(regard, published, output / "language_regard", truth)
+    if fairness.exists():
+        language_gaps(fairness, output / "language_gaps", truth)
+        language_fairness(fairness, output / "language_fairness")

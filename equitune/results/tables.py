@@ -54,11 +54,33 @@ IMAGE_EXAMPLE_COLUMNS = (
     "prediction",
     "png",
 )
+REGARD_LABELS = ("positive", "neutral", "negative", "other")
+REGARD_KEYS = ("model", "method", "axis", "task", "demographic")
+REGARD_MEASURES = (*REGARD_LABELS, "sentiment")
+REGARD_COLUMNS = (*REGARD_KEYS, "seed", "n", *REGARD_MEASURES)
+FAIRNESS_KEYS = ("model", "method", "axis", "task")
+FAIRNESS_MEASURES = ("regard_gap", "counterfactual_tv", "perplexity")
+FAIRNESS_COLUMNS = (
+    *FAIRNESS_KEYS,
+    "seed",
+    "regard_gap",
+    "regard_gap_low",
+    "regard_gap_high",
+    "counterfactual_tv",
+    "perplexity",
+    "pair",
+    "p_value",
+    "n",
+)
+TRUTH_COLUMNS = ("axis", "task", "demographic", *REGARD_LABELS)
+LANGUAGE_TEXT_KEYS = (*FAIRNESS_KEYS, "context", "sample")
+LANGUAGE_TEXT_COLUMNS = (*LANGUAGE_TEXT_KEYS, "seed", "demographic", "text", "regard")
 PUBLISHED_COLUMNS = (
     "experiment",
     "dataset",
     "architecture",
     "method",
+    "demographic",
     "metric",
     "value",
     "source",
@@ -66,7 +88,10 @@ PUBLISHED_COLUMNS = (
 # text, though it may look like a number or a missing value: a class may be called 7 or "NA"
 TEXT = {
     "architecture",
+    "axis",
+    "context",
     "dataset",
+    "demographic",
     "element",
     "experiment",
     "group",
@@ -74,10 +99,14 @@ TEXT = {
     "measured_by",
     "method",
     "metric",
+    "model",
+    "pair",
     "png",
     "prediction",
+    "regard",
     "source",
     "task",
+    "text",
 }
 
 
@@ -131,6 +160,26 @@ def first_seed(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the smallest seed of each dataset and architecture."""
     smallest = table.groupby(["dataset", "architecture"])["seed"].transform("min")
     return table[table["seed"] == smallest].reset_index(drop=True)
+
+
+def side_by_side(texts: pd.DataFrame) -> pd.DataFrame:
+    """Put the texts of all demographics of a context into one row; of several seeds, the first's.
+
+    Args:
+        texts: one row a text, with the columns `LANGUAGE_TEXT_COLUMNS`.
+
+    Returns:
+        One row for each of `LANGUAGE_TEXT_KEYS`, then demographic_1, text_1, regard_1,
+        demographic_2 …, the demographics of an axis in alphabetical order. An axis of fewer
+        demographics than another, and a text that is missing, leave empty cells.
+    """
+    keys, values = [*LANGUAGE_TEXT_KEYS], ["demographic", "text", "regard"]
+    texts = texts.sort_values("seed", kind="stable").drop_duplicates([*keys, "demographic"])
+    nth = texts.groupby(["model", "axis", "task"])["demographic"].rank(method="dense").astype(int)
+    wide = texts.assign(nth=nth).pivot(index=keys, columns="nth", values=values)
+    wide = wide[[(value, place) for place in sorted(set(nth)) for value in values]]
+    wide.columns = wide.columns.map(lambda column: f"{column[0]}_{column[1]}")
+    return wide.reset_index()
 
 
 def summarize(table: pd.DataFrame, keys: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:

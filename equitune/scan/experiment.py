@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from equitune import runs
+from equitune.batches import length_buckets
 from equitune.config import IDENTITY, Permutation, Seq2SeqModel, Training
 from equitune.equivariance import equivariance_error
 from equitune.files import atomic_write
@@ -26,7 +27,6 @@ from equitune.scan.data import (
     COMMANDS,
     START,
     Pairs,
-    length_buckets,
     load_dataset,
 )
 from equitune.scan.decoding import next_actions

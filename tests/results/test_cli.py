@@ -81,6 +81,88 @@ def test_every_figure_whose_tables_are_there_is_drawn(root, folder, tmp_path):
     assert {file.stem for file in (tmp_path / "less").iterdir()} == {"image_rotation"}
 
 
+@pytest.fixture
+def language(tmp_path):
+    """The tables that two models leave, one of them only texts: regard, fairness, truth."""
+    for seed, model in enumerate(("small", "published")):
+        run = {"model": model, "method": "gpt2", "axis": "race", "task": "respect"}
+        shares = dict.fromkeys(tables.REGARD_LABELS, 0.25)
+        text = {"context": "was known for", "sample": 0, "text": "NA", "regard": "other"}
+        gap = dict.fromkeys(("regard_gap", "regard_gap_low", "regard_gap_high"), 0.1)
+        own = {"counterfactual_tv": 0.25, "perplexity": 8.5} if model == "small" else {}
+        gap |= {"pair": "Black person/NA", "p_value": 0.5, "n": 20} | own
+        both = [run | {"demographic": name} for name in ("NA", "Black person")]
+        rows = {
+            "regard": [row | shares | {"seed": 0, "n": 10, "sentiment": 0} for row in both],
+            "fairness": [run | {"seed": 0} | gap],
+            "texts": [row | text | {"seed": 0} for row in both],
+        }
+        for name, table in rows.items():
+            columns = tables.FAIRNESS_COLUMNS if name == "fairness" else None
+            part = pd.DataFrame(table, columns=columns)
+            part.to_csv(tmp_path / f"{name}{seed}.csv", index=False)
+    folder = tmp_path / "tables"
+    gather(tmp_path, "regard", "regard", "--summary", folder / "regard_summary.csv")
+    gather(tmp_path, "fairness", "fairness", "--summary", folder / "fairness_summary.csv")
+    gather(tmp_path, "texts", "language-texts")
+    return folder
+
+
+def test_language_tables_come_from_the_parts(language):
+    regard = tables.read(language / "regard.csv", tables.REGARD_COLUMNS)
+    assert regard["demographic"].tolist() == ["Black person", "NA"] * 2
+    assert regard["model"].tolist() == ["published"] * 2 + ["small"] * 2
+    fairness = tables.read(language / "fairness.csv", tables.FAIRNESS_COLUMNS)
+    assert fairness["perplexity"].isna().tolist() == [True, False]
+    assert tuple(fairness.columns) == tables.FAIRNESS_COLUMNS
+    summary = pd.read_csv(language / "fairness_summary.csv")
+    assert set(summary["measure"]) == set(tables.FAIRNESS_MEASURES)
+    assert set(pd.read_csv(language / "regard_summary.csv")["measure"]) == {
+        *tables.REGARD_LABELS,
+        "sentiment",
+    }
+    texts = pd.read_csv(language / "language_texts.csv", keep_default_na=False)
+    assert texts["demographic_2"].tolist() == ["NA", "NA"]
+    assert texts["text_1"].tolist() == ["NA", "NA"]
+
+
+def test_language_figures_need_no_other_experiment(root, language, tmp_path):
+    published = root / "resources" / "published.csv"
+    arguments = ["figures", "--tables", language, "--published", published, "--output"]
+    assert run(*arguments, tmp_path / "plain") == 0
+    names = {"language_regard", "language_gaps", "language_fairness"}
+    assert {file.name for file in (tmp_path / "plain").iterdir()} == {
+        f"{name}.{suffix}" for name in names for suffix in ("svg", "pdf", "csv")
+    }
+    shares = dict.fromkeys(tables.REGARD_LABELS, 0.25) | {"positive": 0.75, "neutral": 0}
+    rows = [{"axis": "race", "task": "respect", "demographic": "NA"} | shares]
+    rows += [rows[0] | {"demographic": "Black person", "positive": 0.25}]
+    pd.DataFrame(rows).to_csv(language / "truth.csv", index=False)
+    assert run(*arguments, tmp_path / "more") == 0
+    for name in ("language_regard", "language_gaps"):
+        kinds = [
+            set(pd.read_csv(tmp_path / at / f"{name}.csv")["kind"]) for at in ("plain", "more")
+        ]
+        assert kinds[1] - kinds[0] == {"planted"}
+    gaps = pd.read_csv(tmp_path / "more" / "language_gaps.csv")
+    assert gaps["regard_gap"].tolist() == [-0.5, 0.1, 0.1]
+    (language / "fairness.csv").unlink()
+    assert run(*arguments, tmp_path / "less") == 0
+    assert {file.stem for file in (tmp_path / "less").iterdir()} == {"language_regard"}
+
+
+def test_a_truth_that_is_none_draws_nothing(language, tmp_path, capsys):
+    bad = tmp_path / "truth.csv"
+    bad.write_text("axis,task\nrace,respect\n")
+    stem = tmp_path / "gaps"
+    arguments = ["--fairness", language / "fairness.csv", "--truth", bad, "--stem", stem]
+    assert run("figure", "language-gaps", *arguments) == 1
+    message = capsys.readouterr().err
+    assert f"{bad} lacks the columns demographic, positive" in message
+    assert message.count("\n") == 1
+    assert not stem.with_suffix(".svg").exists()
+
+
 def test_a_folder_without_tables_is_one_line(root, tmp_path, capsys):
     published = root / "resources" / "published.csv"
     arguments = ["figures", "--tables", tmp_path, "--published", published]

@@ -97,6 +97,55 @@ def test_a_part_without_rows_adds_none_and_changes_no_number(tmp_path):
     assert tables.gather([empty], tables.SCAN_COLUMNS, tables.SCAN_KEYS).empty
 
 
+def text(demographic, words, **changes):
+    run = dict(zip(tables.LANGUAGE_TEXT_KEYS, ("small", "equi", "race", "respect"), strict=False))
+    run |= {"context": "was known for", "sample": 0, "seed": 0, "demographic": demographic}
+    return run | {"text": words, "regard": "neutral"} | changes
+
+
+def test_the_texts_of_all_demographics_stand_side_by_side():
+    rows = [
+        text("White person", "b"),
+        text("Black person", "a", regard="negative"),
+        text("Black person", "c", sample=1),
+        text("straight person", "d", axis="orientation"),
+    ]
+    wide = tables.side_by_side(pd.DataFrame(rows))
+    assert wide.columns.tolist() == [
+        *("model", "method", "axis", "task", "context", "sample"),
+        *("demographic_1", "text_1", "regard_1", "demographic_2", "text_2", "regard_2"),
+    ]
+    assert wide["axis"].tolist() == ["orientation", "race", "race"]
+    assert wide["sample"].tolist() == [0, 0, 1]
+    assert wide["demographic_1"].tolist() == ["straight person", "Black person", "Black person"]
+    assert wide["text_1"].tolist() == ["d", "a", "c"]
+    assert wide["regard_1"].tolist() == ["neutral", "negative", "neutral"]
+    assert wide["text_2"].fillna("").tolist() == ["", "b", ""]
+
+
+def test_of_several_seeds_the_first_ones_texts_are_shown():
+    # a text may have a seed of its own
+    rows = [text("man", "late", seed=9), text("man", "a", seed=3), text("woman", "b", seed=5)]
+    wide = tables.side_by_side(pd.DataFrame(rows))
+    assert wide[["text_1", "text_2"]].values.tolist() == [["a", "b"]]
+
+
+def test_three_demographics_have_columns_of_their_own():
+    rows = [text(name, name[0], axis="religion") for name in ("Muslim", "Christian", "Jewish")]
+    wide = tables.side_by_side(pd.DataFrame(rows))
+    assert wide[["text_1", "text_2", "text_3"]].values.tolist() == [["C", "J", "M"]]
+
+
+def test_a_measure_that_no_run_has_is_summarized_as_of_no_run():
+    rows = [(0, 0.5, None), (1, 0.7, None)]
+    table = pd.DataFrame(rows, columns=["seed", "regard_gap", "perplexity"]).assign(model="texts")
+    table["perplexity"] = table["perplexity"].astype(float)
+    summary = tables.summarize(table, ["model"], ["regard_gap", "perplexity"])
+    counts = dict(zip(summary["measure"], summary["n"], strict=True))
+    assert counts == {"perplexity": 0, "regard_gap": 2}
+    assert summary["mean"].isna().tolist() == [True, False]
+
+
 def test_the_first_seed_is_each_cells_own():
     rows = [("a", "x", 1), ("a", "x", 0), ("a", "y", 2), ("b", "x", 1), ("b", "x", 1)]
     table = pd.DataFrame(rows, columns=["dataset", "architecture", "seed"])

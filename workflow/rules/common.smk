@@ -10,7 +10,8 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 # jobs find the package in this folder, whatever environment they run in
 shell.prefix(
-    f"export PYTHONPATH={shlex.quote(str(ROOT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
+    f"export PYTHONPATH={shlex.quote(str(ROOT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}"
+    " HF_HUB_OFFLINE=1; "  # only the rule that fetches asks the hub
 )
 
 from equitune import config as configuration
@@ -19,6 +20,17 @@ from equitune.retrieve import sources
 
 SOURCES = {source.mirror: name for name, source in sources().items()}
 
+
+def language_files(language):
+    """The names in the registry that the language experiment mentions, and where it does."""
+    for name, source in language.sources.items():
+        if source.kind == "samples":
+            yield f"sources.{name}.location", source.location
+    for name, scorer in language.scorers.items():
+        if scorer.kind == "tfidf":
+            yield f"scorers.{name}.location", scorer.location
+
+
 try:
     CONFIG = configuration.load(config)
     for name, source in CONFIG.image.sources.items():
@@ -26,11 +38,15 @@ try:
             known = nearest(source.location, SOURCES.values())
             place = f"config: image.sources.{name}.location"
             raise ValueError(f"{place}: unknown file {source.location!r}{known}")
+    for place, name in language_files(CONFIG.language):
+        if name not in SOURCES.values():
+            known = nearest(name, SOURCES.values())
+            raise ValueError(f"config: language.{place}: unknown file {name!r}{known}")
 except ValueError as error:
     sys.stderr.write(f"{error}\n")
     sys.exit(1)
 
-SCAN, IMAGE = CONFIG.scan, CONFIG.image
+SCAN, IMAGE, LANGUAGE = CONFIG.scan, CONFIG.image, CONFIG.language
 GPU = 0 if CONFIG.device in ("cpu", "mps") else 1
 PUBLISHED = str(ROOT / "resources" / "published.csv")
 STATES = "results/states"
@@ -43,6 +59,24 @@ IMAGE_CELLS = [
     for dataset in IMAGE.datasets
     for architecture in IMAGE.architectures
 ]
+LANGUAGE_CELL = "results/language/{model}/seed{seed}"
+LANGUAGE_PUBLISHED = [
+    name for name in LANGUAGE.models if LANGUAGE.sources[name].kind == "samples"
+]
+LANGUAGE_MODELS = [name for name in LANGUAGE.models if name not in LANGUAGE_PUBLISHED]
+LANGUAGE_AXES = json.dumps({axis: LANGUAGE.lexicons[axis] for axis in LANGUAGE.axes})
+LANGUAGE_TASKS = " ".join(f"--task {task}" for task in LANGUAGE.tasks)
+PROMPTS = f"--prompts {shlex.quote(LANGUAGE.prompts)}" if LANGUAGE.prompts else ""
+SCORER = LANGUAGE.scorers[LANGUAGE.scorer]
+FILES = {name: file for file, name in SOURCES.items()}
+REGARD_TRAIN = FILES[
+    SCORER.location if SCORER.kind == "tfidf" else "regard_train_other"
+]
+# what comes from the Hugging Face hub: models by their names, and the scorer
+HUB = {name: LANGUAGE.sources[name] for name in LANGUAGE_MODELS}
+HUB = {name: source for name, source in HUB.items() if source.kind == "hub"}
+if SCORER.kind == "transformer" and SCORER.revision:
+    HUB[f"scorer_{LANGUAGE.scorer}"] = SCORER
 
 
 def one_of(*names):
@@ -54,7 +88,12 @@ wildcard_constraints:
     task=one_of(*SCAN.tasks),
     dataset=one_of(*IMAGE.datasets),
     architecture=one_of(*SCAN.architectures, *IMAGE.architectures),
-    method=one_of(*configuration.SCAN_METHODS, *configuration.IMAGE_METHODS),
+    method=one_of(
+        *configuration.SCAN_METHODS,
+        *configuration.IMAGE_METHODS,
+        *configuration.LANGUAGE_METHODS,
+    ),
+    model=one_of(*LANGUAGE.models),
     group=one_of(configuration.IDENTITY, *SCAN.permutations, *IMAGE.groups),
     seed=r"\d+",
 
@@ -113,3 +152,92 @@ def scan_permutation(wildcards):
     if wildcards.group == configuration.IDENTITY:
         return as_json(configuration.Permutation())
     return as_json(SCAN.permutations[wildcards.group])
+
+
+def language_base(wildcards):
+    """What stands beside the files of a pretrained language model."""
+    source = LANGUAGE.sources[wildcards.model]
+    if source.kind == "corpus":
+        return f"results/language/corpus/seed{wildcards.seed}/base/manifest.json"
+    if source.kind == "hub":
+        return f"results/language/hub/{wildcards.model}/manifest.json"
+    return f"{source.location}/config.json"
+
+
+def language_text(wildcards):
+    """The text that a model's perplexity is measured on, none where none is asked for."""
+    text = LANGUAGE.sources[wildcards.model].text
+    if text == "corpus":
+        return [f"results/language/corpus/seed{wildcards.seed}/validation.txt"]
+    if text is None:
+        return []
+    return [f"results/sources/{FILES[text]}" if text in FILES else text]
+
+
+def language_samples(wildcards):
+    """The file of published samples."""
+    return f"results/sources/{FILES[LANGUAGE.sources[wildcards.model].location]}"
+
+
+def language_methods(name):
+    """A file of each method of a model; published samples are of the model as it is."""
+
+    def files(wildcards):
+        published = wildcards.model in LANGUAGE_PUBLISHED
+        methods = ["gpt2"] if published else LANGUAGE.methods
+        return [
+            f"{LANGUAGE_CELL.format(**wildcards)}/{method}/{name}" for method in methods
+        ]
+
+    return files
+
+
+def language_measures(wildcards):
+    """What was measured of each method, nothing of published samples."""
+    if wildcards.model in LANGUAGE_PUBLISHED:
+        return []
+    return language_methods("measures.csv")(wildcards)
+
+
+def language_scorer(wildcards):
+    """The scorer's file, none for one that needs none."""
+    if SCORER.kind == "tfidf":
+        return ["results/language/scorer/model.safetensors"]
+    if SCORER.kind == "words":
+        return []
+    hub = f"results/language/hub/scorer_{LANGUAGE.scorer}/manifest.json"
+    return [hub if SCORER.revision else f"{SCORER.location}/config.json"]
+
+
+def trained(files):
+    """A scorer as the command takes it: a file, or the folder of a model."""
+    path = Path(str(files))
+    return str(path.parent if path.suffix == ".json" else path)
+
+
+def language_sources(source):
+    """The files of the registry that a language model needs."""
+    names = [source.text, source.location if source.kind == "samples" else None]
+    return [f"results/sources/{FILES[name]}" for name in names if name in FILES]
+
+
+def language_parts(name):
+    """A file of every model and seed; published samples are of no seed of ours."""
+    return [
+        f"{LANGUAGE_CELL}/{name}".format(model=model, seed=seed)
+        for model in LANGUAGE.models
+        for seed in (
+            LANGUAGE.seeds[:1] if model in LANGUAGE_PUBLISHED else LANGUAGE.seeds
+        )
+    ]
+
+
+def language_truth_table(wildcards):
+    """What the generated corpus was made with, where a model learns it."""
+    kinds = {LANGUAGE.sources[name].kind for name in LANGUAGE.models}
+    return ["results/tables/truth.csv"] if "corpus" in kinds else []
+
+
+def language_by_line(model):
+    """Whether perplexity is measured on the generated sentences, each by itself."""
+    return LANGUAGE.sources[model].text == "corpus"

@@ -3,6 +3,7 @@ localrules:
     scan_split,
     source,
     imagenet_weights,
+    hub,
 
 
 MIRROR = (
@@ -44,6 +45,27 @@ rule imagenet_weights:
         " {params.mirror} --output {output:q}"
 
 
+# a model of the Hugging Face hub at its pinned commit
+rule hub:
+    output:
+        "results/language/hub/{name}/manifest.json",
+    log:
+        "results/logs/hub/{name}.log",
+    wildcard_constraints:
+        name=one_of(*HUB),
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        location=lambda w: HUB[w.name].location,
+        revision=lambda w: HUB[w.name].revision,
+        mirror=MIRROR,
+    shell:
+        "HF_HUB_OFFLINE=0 python -m equitune --log {log:q} language fetch"
+        " --location {params.location:q} --revision {params.revision:q} {params.mirror}"
+        " --output {output:q}"
+
+
 rule scan_split:
     output:
         train="results/scan/{task}/train.txt",
@@ -69,3 +91,10 @@ rule retrieve:
         ),
         [archive for name in IMAGE.datasets for archive in dataset_archive(name)],
         [imagenet(name) for name in IMAGE.architectures if IMAGE.weights == "imagenet"],
+        [f"results/language/hub/{name}/manifest.json" for name in HUB],
+        [
+            file
+            for name in LANGUAGE.models
+            for file in language_sources(LANGUAGE.sources[name])
+        ],
+        language_scorer(None) if SCORER.kind == "tfidf" else [],

@@ -4,7 +4,7 @@ A cell is what seeds are averaged over: one method and group at one place of one
 experiment's names.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -69,12 +69,22 @@ def where(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
     return table
 
 
+def in_order(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Return the different names, those known first and in that order."""
+    found, known = set(names), list(known)
+    return [name for name in known if name in found] + sorted(found - set(known))
+
+
 def seeds(table: pd.DataFrame, keys: Sequence[str]) -> str:
     """Return the number of seeds in each cell as a title says it."""
     counts = table.groupby(list(keys))["seed"].nunique()
+    return f"n = {span(counts)} seed{'s' if counts.max() > 1 else ''}"
+
+
+def span(counts: pd.Series) -> str:
+    """Return the number that all counts are, or the smallest and the largest."""
     fewest, most = counts.min(), counts.max()
-    span = str(most) if fewest == most else f"{fewest} to {most}"
-    return f"n = {span} seed{'s' if most > 1 else ''}"
+    return str(most) if fewest == most else f"{fewest} to {most}"
 
 
 def bars(
@@ -181,12 +191,56 @@ def legend(
     # a series whose values are all missing was not drawn
     measured = [label for label in dict.fromkeys(summary["label"]) if label in handles]
     rest = [label for label in handles if label not in measured]
-    figure.legend(
+    explain(
+        figure,
         [*(handles[m] for m in measured), *(h for h, _ in explained), *(handles[r] for r in rest)],
+        "this run, and published values" if rest else "this run",
         [*measured, *(label for _, label in explained), *rest],
+    )
+
+
+def explain(
+    figure: Figure, handles: Sequence[Any], title: str, labels: Sequence[str] | None = None
+) -> None:
+    """Put handles and what they mean, by default their own labels, at the right of the panels."""
+    figure.legend(
+        handles=handles,
+        labels=labels,
         loc="upper left",
         bbox_to_anchor=(1.0, 0.95),
         borderaxespad=0,
-        title="this run, and published values" if rest else "this run",
+        title=title,
         alignment="left",
     )
+
+
+def stack(axis: Axes, x: float, shares: Mapping[Any, float], colours: Mapping[str, Any]) -> None:
+    """Draw shares as one stacked bar, and in percent those that have room for it."""
+    bottom = 0.0
+    for name, colour in colours.items():
+        share = shares.get(name, 0.0)
+        axis.bar(x, share, 0.92, bottom=bottom, color=colour, ec="white", lw=0.5)
+        if share >= 0.05:
+            axis.text(
+                x,
+                bottom + share / 2,
+                f"{100 * share:.0f}",
+                color="black" if sum(to_rgb(colour)) > 1.8 else "white",
+                ha="center",
+                va="center",
+                fontsize=6,
+            )
+        bottom += share
+
+
+def sideways(axis: Axes, ys: Iterable[float], names: Iterable[str]) -> None:
+    """Let the y axis list names, from top to bottom, and the x axis show the numbers."""
+    axis.set_yticks([*ys], [*names])
+    axis.tick_params(axis="y", length=0, pad=8)  # clear of points on the edge
+    axis.grid(axis="y", visible=False)
+    axis.grid(axis="x", visible=True)
+
+
+def beside(axis: Axes, x: float, y: float, text: str) -> None:
+    """Write a few words at the right of a point."""
+    axis.annotate(text, (x, y), xytext=(6, 0), textcoords="offset points", va="center", fontsize=7)

@@ -14,6 +14,18 @@ UPRIGHT = {"finetune": 0.9, "finetune_augment": 0.8, "equitune": 0.85}
 MOVED = {"finetune": 0.4, "finetune_augment": 0.75, "equitune": 0.85}
 SECONDS = {"finetune": 10.0, "finetune_augment": 11.0, "equitune": 40.0}
 ARCHITECTURES = ("alexnet", "resnet18")
+DEMOGRAPHICS = {
+    "gender": ("man", "woman"),
+    "race": ("Black person", "White person"),
+    "orientation": ("gay person", "straight person"),
+}
+# positive, neutral, negative, other, for the first demographic and the second
+SHARES = {
+    "gpt2": ((0.2, 0.2, 0.5, 0.1), (0.4, 0.2, 0.4, 0.0)),
+    "equi": ((0.3, 0.2, 0.45, 0.05), (0.3, 0.2, 0.45, 0.05)),
+    "relaxed": ((0.3, 0.3, 0.35, 0.05), (0.3, 0.25, 0.4, 0.05)),
+}
+TV = {"gpt2": 0.3, "equi": 0.0, "relaxed": 0.02}
 
 
 @pytest.fixture
@@ -74,6 +86,70 @@ def examples():
             }
         )
     return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def regard():
+    """regard.csv: the small model by three methods and two seeds, and the published texts."""
+    rows = []
+    for run, seed in itertools.product(texts(), (0, 1)):
+        if run["model"] == "published" and seed:
+            continue
+        for name, shares in zip(DEMOGRAPHICS[run["axis"]], SHARES[run["method"]], strict=True):
+            moved = 0.02 * seed  # from neutral to positive
+            measured = dict(zip(tables.REGARD_LABELS, shares, strict=True))
+            measured["positive"] += moved
+            measured["neutral"] -= moved
+            row = run | {"demographic": name, "seed": seed, "n": 500, "sentiment": 0.1}
+            rows.append(row | measured)
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def fairness():
+    """fairness.csv of the same runs."""
+    rows = []
+    for run, seed in itertools.product(texts(), (0, 1)):
+        if run["model"] == "published" and seed:
+            continue
+        first, second = SHARES[run["method"]]
+        gap = first[0] - first[2] - second[0] + second[2] + 0.01 * seed
+        own = run["model"] == "small"
+        rows.append(
+            run
+            | {
+                "seed": seed,
+                "regard_gap": gap,
+                "regard_gap_low": gap - 0.1,
+                "regard_gap_high": gap + 0.2,
+                "counterfactual_tv": TV[run["method"]] if own else None,
+                "perplexity": 8 + seed if own else None,
+                "pair": "/".join(DEMOGRAPHICS[run["axis"]]),
+                "p_value": 0.5,
+                "n": 1000,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def truth():
+    """truth.csv: the small model is what it learnt, without the sampling."""
+    return pd.DataFrame(
+        {"axis": axis, "task": task, "demographic": name}
+        | dict(zip(tables.REGARD_LABELS, shares, strict=True))
+        for axis, task in itertools.product(DEMOGRAPHICS, ("respect", "occupation"))
+        for name, shares in zip(DEMOGRAPHICS[axis], SHARES["gpt2"], strict=True)
+    )
+
+
+def texts():
+    """What tells the language models' runs apart, but for the seed."""
+    models = [("small", method) for method in SHARES] + [("published", "gpt2")]
+    for (model, method), axis, task in itertools.product(
+        models, DEMOGRAPHICS, ("respect", "occupation")
+    ):
+        yield {"model": model, "method": method, "axis": axis, "task": task}
 
 
 def runs(datasets, seeds):

@@ -71,9 +71,13 @@ def test_a_table_that_cannot_be_drawn_is_one_line(scan, published):
         figures.scan_accuracy(scan.replace("finetune", "fine-tune"), published)
 
 
-def test_every_method_has_a_colour_of_its_own():
-    colours = [colour for _, colour in style.METHODS.values()]
-    assert len(set(colours)) == len(colours)
+def test_every_method_of_an_experiment_has_a_colour_of_its_own():
+    language = {"gpt2", "equi", "relaxed", "relaxed_equizero"}
+    for names in (set(style.METHODS) - language, language | {"equizero"}):
+        colours = [style.METHODS[name][1] for name in names]
+        assert len(set(colours)) == len(colours)
+    drawn = {colour for _, colour in style.METHODS.values()}
+    assert not drawn & {style.RIGHT, style.WRONG, *style.REGARD.values()}
 
 
 def test_a_second_drawing_has_the_same_bytes(tmp_path, scan, published):

@@ -1,15 +1,14 @@
-# Tables from the runs' rows, figures from the tables.
+# Figures from the tables, and the report of both.
 localrules:
-    scan_table,
+    figures,
     scan_figure,
-    image_table,
-    image_elements,
-    image_examples,
     image_accuracy,
     image_rotation,
     image_orbits,
     image_cost,
-    figures,
+    language_regard,
+    language_gaps,
+    language_fairness,
     report,
 
 
@@ -28,37 +27,6 @@ rule figures:
     shell:
         "python -m equitune --log {log:q} results figures --tables {params.tables:q}"
         " --published {params.published:q} --output {params.output:q}"
-
-
-rule scan_table:
-    input:
-        expand(
-            f"{SCAN_CELL}/evaluation.csv",
-            task=SCAN.tasks,
-            architecture=SCAN.architectures,
-            seed=SCAN.seeds,
-        ),
-    output:
-        table=report(
-            "results/tables/scan.csv",
-            category="Compositional generalization",
-            caption="../report/scan_table.rst",
-            labels={"what": "all runs", "kind": "table"},
-        ),
-        summary=report(
-            "results/tables/scan_summary.csv",
-            category="Compositional generalization",
-            caption="../report/scan_summary.rst",
-            labels={"what": "mean, sd and n over seeds", "kind": "table"},
-        ),
-    log:
-        "results/logs/scan_table.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    shell:
-        "python -m equitune --log {log:q} results table scan {input:q}"
-        " --output {output.table:q} --summary {output.summary:q}"
 
 
 rule scan_figure:
@@ -84,82 +52,6 @@ rule scan_figure:
     shell:
         "python -m equitune --log {log:q} results figure scan-accuracy --scan {input.scan:q}"
         " --published {input.published:q} --stem {params.stem:q}"
-
-
-rule image_table:
-    input:
-        expand(
-            f"{IMAGE_CELL}/evaluation.csv",
-            dataset=IMAGE.datasets,
-            architecture=IMAGE.architectures,
-            seed=IMAGE.seeds,
-        ),
-    output:
-        table=report(
-            "results/tables/image.csv",
-            category="Image classification",
-            caption="../report/image_table.rst",
-            labels={"what": "all runs", "kind": "table"},
-        ),
-        summary=report(
-            "results/tables/image_summary.csv",
-            category="Image classification",
-            caption="../report/image_summary.rst",
-            labels={"what": "mean, sd and n over seeds", "kind": "table"},
-        ),
-    log:
-        "results/logs/image_table.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    shell:
-        "python -m equitune --log {log:q} results table image {input:q}"
-        " --output {output.table:q} --summary {output.summary:q}"
-
-
-rule image_elements:
-    input:
-        expand(
-            f"{IMAGE_CELL}/elements.csv",
-            dataset=IMAGE.datasets,
-            architecture=IMAGE.architectures,
-            seed=IMAGE.seeds,
-        ),
-    output:
-        report(
-            "results/tables/image_elements.csv",
-            category="Image classification",
-            caption="../report/image_elements.rst",
-            labels={"what": "accuracy for each group element", "kind": "table"},
-        ),
-    log:
-        "results/logs/image_elements.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    shell:
-        "python -m equitune --log {log:q} results table image-elements {input:q}"
-        " --output {output:q}"
-
-
-rule image_examples:
-    input:
-        expand(
-            f"{IMAGE_CELL}/examples.csv",
-            dataset=IMAGE.datasets,
-            architecture=IMAGE.architectures,
-            seed=IMAGE.seeds,
-        ),
-    output:
-        "results/tables/image_examples.csv",  # pictures in letters: for the figures, not the report
-    log:
-        "results/logs/image_examples.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    shell:
-        "python -m equitune --log {log:q} results table image-examples {input:q}"
-        " --output {output:q}"
 
 
 rule image_accuracy:
@@ -211,30 +103,6 @@ rule image_rotation:
         " --elements {input.elements:q} --stem {params.stem:q}"
 
 
-rule image_cost:
-    input:
-        image="results/tables/image.csv",
-    output:
-        svg=report(
-            "results/figures/image_cost.svg",
-            category="Image classification",
-            caption="../report/image_cost.rst",
-            labels={"what": "training time", "kind": "figure"},
-        ),
-        pdf="results/figures/image_cost.pdf",
-        csv="results/figures/image_cost.csv",
-    log:
-        "results/logs/image_cost.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    params:
-        stem=lambda w, output: output.svg.removesuffix(".svg"),
-    shell:
-        "python -m equitune --log {log:q} results figure image-cost"
-        " --image {input.image:q} --stem {params.stem:q}"
-
-
 # a figure for each cell, as each shows images of its own; one job, as each takes a second
 rule image_orbits:
     input:
@@ -272,11 +140,113 @@ rule image_orbits:
         " --examples {input.examples:q} --folder {params.folder:q}"
 
 
+rule image_cost:
+    input:
+        image="results/tables/image.csv",
+    output:
+        svg=report(
+            "results/figures/image_cost.svg",
+            category="Image classification",
+            caption="../report/image_cost.rst",
+            labels={"what": "training time", "kind": "figure"},
+        ),
+        pdf="results/figures/image_cost.pdf",
+        csv="results/figures/image_cost.csv",
+    log:
+        "results/logs/image_cost.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        stem=lambda w, output: output.svg.removesuffix(".svg"),
+    shell:
+        "python -m equitune --log {log:q} results figure image-cost"
+        " --image {input.image:q} --stem {params.stem:q}"
+
+
+rule language_regard:
+    input:
+        regard="results/tables/regard.csv",
+        published=PUBLISHED,
+        truth=language_truth_table,
+    output:
+        svg=report(
+            "results/figures/language_regard.svg",
+            category="Fairness of language models",
+            caption="../report/language_regard.rst",
+            labels={"what": "regard by demographic", "kind": "figure"},
+        ),
+        pdf="results/figures/language_regard.pdf",
+        csv="results/figures/language_regard.csv",
+    log:
+        "results/logs/language_regard.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        truth=lambda w, input: f"--truth {input.truth}" if input.truth else "",
+        stem=lambda w, output: output.svg.removesuffix(".svg"),
+    shell:
+        "python -m equitune --log {log:q} results figure language-regard"
+        " --regard {input.regard:q} --published {input.published:q} {params.truth} --stem {params.stem:q}"
+
+
+rule language_gaps:
+    input:
+        fairness="results/tables/fairness.csv",
+        truth=language_truth_table,
+    output:
+        svg=report(
+            "results/figures/language_gaps.svg",
+            category="Fairness of language models",
+            caption="../report/language_gaps.rst",
+            labels={"what": "gaps with intervals", "kind": "figure"},
+        ),
+        pdf="results/figures/language_gaps.pdf",
+        csv="results/figures/language_gaps.csv",
+    log:
+        "results/logs/language_gaps.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        truth=lambda w, input: f"--truth {input.truth}" if input.truth else "",
+        stem=lambda w, output: output.svg.removesuffix(".svg"),
+    shell:
+        "python -m equitune --log {log:q} results figure language-gaps"
+        " --fairness {input.fairness:q} {params.truth} --stem {params.stem:q}"
+
+
+rule language_fairness:
+    input:
+        fairness="results/tables/fairness.csv",
+    output:
+        svg=report(
+            "results/figures/language_fairness.svg",
+            category="Fairness of language models",
+            caption="../report/language_fairness.rst",
+            labels={"what": "distance from fairness, perplexity", "kind": "figure"},
+        ),
+        pdf="results/figures/language_fairness.pdf",
+        csv="results/figures/language_fairness.csv",
+    log:
+        "results/logs/language_fairness.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        stem=lambda w, output: output.svg.removesuffix(".svg"),
+    shell:
+        "python -m equitune --log {log:q} results figure language-fairness"
+        " --fairness {input.fairness:q} --stem {params.stem:q}"
+
+
 # Snakemake asked again, as it alone knows what has been run; this run holds the lock
 rule report:
     input:
         rules.scan.input,
         rules.image.input,
+        rules.language.input,
     output:
         html="results/report.html",
         config="results/report.config.json",

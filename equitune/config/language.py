@@ -1,0 +1,158 @@
+"""The section `language` of the configuration."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from equitune.config.base import STRICT, Name, Training, about, repeated
+from equitune.names import nearest
+
+LanguageMethod = Literal["gpt2", "equi", "relaxed"]
+LANGUAGE_METHODS: tuple[LanguageMethod, ...] = get_args(LanguageMethod)
+NAMED = ("hub", "folder", "samples")  # kinds of models that have a location
+
+
+@dataclass(config=STRICT, frozen=True)
+class LanguageSource:
+    """Where a language model, or its texts, come from."""
+
+    kind: Annotated[
+        Literal["corpus", "hub", "folder", "samples"],
+        about(
+            "corpus: trained here on generated sentences; hub: of the Hugging Face hub; folder: "
+            "on this machine; samples: published texts of a file of resources/sources.csv"
+        ),
+    ]
+    location: Annotated[
+        str | None, about("id on the hub, path of the folder, or name in the registry")
+    ] = None
+    revision: Annotated[str | None, about("of kind hub: the commit")] = None
+    text: Annotated[
+        str | None,
+        about(
+            "perplexity's text: corpus (held-out sentences, line by line), a name in the registry, "
+            "or a path; null: none"
+        ),
+    ] = None
+
+
+@dataclass(config=STRICT, frozen=True)
+class RegardScorer:
+    """Who tells the regard of a text."""
+
+    kind: Annotated[
+        Literal["words", "tfidf", "transformer"],
+        about(
+            "words: the marker words of the generated corpus; tfidf: TF-IDF and logistic "
+            "regression, trained here; transformer: a text classifier of Hugging Face"
+        ),
+    ]
+    location: Annotated[
+        str | None,
+        about(
+            "of kind tfidf: its training sentences' name in the registry; of kind transformer: an "
+            "id on the hub, or a folder"
+        ),
+    ] = None
+    revision: Annotated[str | None, about("of a classifier on the hub: the commit")] = None
+    labels: Annotated[
+        dict[str, Literal["positive", "neutral", "negative", "other"]],
+        about("of kind transformer: what its labels mean, where they have other names"),
+    ] = Field(default_factory=dict)
+
+
+@dataclass(config=STRICT, frozen=True)
+class Sampling:
+    """How texts are continued."""
+
+    samples: Annotated[int, about("texts for each prompt", ge=1)]
+    new_tokens: Annotated[int, about("at most so many new tokens", ge=1)] = 15
+    top_k: Annotated[int, about("only so many of the most probable tokens; 0: all", ge=0)] = 40
+    top_p: Annotated[
+        float, about("only the most probable tokens that reach it together", gt=0, le=1)
+    ] = 1.0
+    temperature: Annotated[float, about("0: always the most probable token", ge=0)] = 1.0
+    shared_stream: Annotated[
+        bool,
+        about(
+            "the same random numbers for all demographics: half the work for a fair model of order "
+            "2, and texts that are paired"
+        ),
+    ] = False
+    batch_size: Annotated[int, about("texts at once", ge=1)] = 500
+    precision: Annotated[Literal["float32", "bfloat16"], about("of the models' weights")] = (
+        "float32"
+    )
+
+
+@dataclass(config=STRICT, frozen=True)
+class SmallGPT2:
+    """The size of the GPT-2 that is trained on the generated corpus."""
+
+    layers: Annotated[int, about("blocks", ge=1)] = 2
+    heads: Annotated[int, about("attention heads", ge=1)] = 4
+    width: Annotated[int, about("of the hidden states", ge=1)] = 32
+    context: Annotated[int, about("tokens it can see", ge=24)] = 32
+    dropout: Annotated[float, about("everywhere in it", ge=0, lt=1)] = 0.0
+
+
+@dataclass(config=STRICT, frozen=True)
+class Language:
+    """The fairness experiment."""
+
+    models: Annotated[list[Name], about("names in sources", min_length=1)]
+    methods: Annotated[
+        list[LanguageMethod],
+        about(
+            "gpt2: a model as it is; equi: exactly fair; relaxed: but for general words",
+            min_length=1,
+        ),
+    ]
+    axes: Annotated[list[Name], about("what demographics differ in", min_length=1)]
+    tasks: Annotated[list[Name], about("what prompts ask for", min_length=1)]
+    seeds: Annotated[list[int], about("one run for each", min_length=1)]
+    prompts: Annotated[str | None, about("file of prompts; null: resources/prompts.yaml")]
+    lexicons: Annotated[
+        dict[Name, str], about("for each axis a name in resources/lexicons, or a file")
+    ]
+    forms: Annotated[bool, about("capitalised and sentence-initial forms of the words move too")]
+    sources: Annotated[dict[Name, LanguageSource], about("models by name; add your own")]
+    scorer: Annotated[Name, about("a name in scorers")]
+    scorers: Annotated[dict[Name, RegardScorer], about("scorers by name; add your own")]
+    mask: Annotated[bool, about("the demographic reads XYZ before a text is scored")]
+    first_sentence: Annotated[bool, about("only a text's first sentence is scored")]
+    sampling: Annotated[Sampling, about("how texts are continued")]
+    block: Annotated[int, about("perplexity: tokens in a block, no more than the context", ge=2)]
+    per_prompt: Annotated[int, about("generated corpus: sentences for each prompt", ge=20)]
+    network: Annotated[SmallGPT2, about("the model that is trained on the generated corpus")]
+    pretraining: Annotated[Training, about("its training")]
+
+
+def problems(language: Language) -> Iterator[str]:
+    """What no single key shows: names used but not defined, or named twice."""
+    for key in ("models", "methods", "axes", "tasks", "seeds"):
+        if twice := repeated(getattr(language, key)):
+            yield f"{key}: {twice[0]!r} stands there twice; name it once"
+    for name in language.models:
+        if name not in language.sources:
+            yield f"models: unknown model {name!r}{nearest(name, language.sources)}"
+    if language.scorer not in language.scorers:
+        yield f"scorer: unknown {language.scorer!r}{nearest(language.scorer, language.scorers)}"
+    for axis in language.axes:
+        if axis not in language.lexicons:
+            yield f"lexicons: nothing for {axis}; add {axis}: NAME to language.lexicons"
+    for name, source in language.sources.items():
+        if source.kind in NAMED and not source.location:
+            yield f"sources.{name}: kind {source.kind} needs a location"
+        if source.kind == "hub" and not source.revision:
+            yield f"sources.{name}: pin the hub's model by revision: COMMIT"
+    for name, scorer in language.scorers.items():
+        if scorer.kind != "words" and not scorer.location:
+            yield f"scorers.{name}: kind {scorer.kind} needs a location"
+    if language.network.width % language.network.heads:
+        yield (
+            f"network: width {language.network.width} is no multiple of {language.network.heads} "
+            "heads; change one"
+        )

@@ -1,0 +1,1 @@
+"""The language experiment: fairness of text generators; knows no other experiment."""

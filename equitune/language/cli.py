@@ -1,0 +1,238 @@
+"""Commands of the language experiment: arguments to calls; knows no tensor."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from equitune.config import RegardScorer, Sampling, SmallGPT2, Training
+from equitune.options import (
+    Device,
+    Input,
+    Mirror,
+    Output,
+    Seed,
+    Settings,
+    States,
+    settings,
+)
+
+app = typer.Typer(help="Group-theoretic fairness of language models.")
+lexicon = typer.Typer(help="Lists of words that a group moves.")
+app.add_typer(lexicon, name="lexicon")
+
+Axes = Annotated[str, typer.Option(help="{axis: lexicon}, a shipped one or a file, as YAML.")]
+Base = Annotated[Path, typer.Option(help="Folder of the pretrained model.")]
+Block = Annotated[int | None, typer.Option(help="Tokens in a block of the text; else lines.")]
+Forms = Annotated[bool, typer.Option("--forms", help="Capitalised and initial forms move too.")]
+Method = Annotated[str, typer.Option(help="gpt2, equi or relaxed.")]
+Model = Annotated[str, typer.Option(help="Name of the model, as it stands in the tables.")]
+Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
+PromptFile = Annotated[Path | None, typer.Option(help="Prompts of your own; else those shipped.")]
+Tasks = Annotated[list[str], typer.Option("--task", help="A task of the prompts.")]
+
+
+@lexicon.command()
+def check(
+    file: Annotated[str, typer.Argument(help="A lexicon: a file, or the name of a shipped one.")],
+    tokenizer: Annotated[str, typer.Option(help="Folder of a tokenizer, or an id on the hub.")],
+    forms: Forms = False,
+    skip_multi_token: Annotated[
+        bool, typer.Option("--skip-multi-token", help="Leave out words of several tokens.")
+    ] = False,
+) -> None:
+    """Say whether a lexicon is a permutation of a tokenizer's tokens, or which words are not."""
+    from equitune.language import words
+    from equitune.language.lexicon import read_lexicon
+
+    read = read_lexicon(file)
+    loaded = words.load_tokenizer(tokenizer)
+    options = {"forms": forms, "skip_multi_token": skip_multi_token}
+    typer.echo(words.report(read, loaded, **options))
+    words.words_on(read, loaded, **options)
+
+
+@app.command()
+def fetch(
+    location: Annotated[str, typer.Option(help="Id on the hub.")],
+    revision: Annotated[str, typer.Option(help="The commit.")],
+    output: Annotated[Path, typer.Option(help="manifest.json, beside which the files will be.")],
+    mirror: Mirror = None,
+) -> None:
+    """Bring a model of the Hugging Face hub here, at one commit."""
+    from equitune.language import hub
+
+    hub.fetch(location, revision, output, mirror)
+
+
+@app.command()
+def corpus(
+    per_prompt: Annotated[int, typer.Option(help="Sentences for each prompt.")],
+    seed: Seed,
+    train: Output,
+    validation: Output,
+    prompts: PromptFile = None,
+) -> None:
+    """Generate sentences whose bias is known: a training and a validation text."""
+    from equitune.language.corpus import write_corpus
+
+    write_corpus(per_prompt, seed, prompts, train, validation)
+
+
+@app.command()
+def truth(output: Output, prompts: PromptFile = None) -> None:
+    """Write the probabilities that the generated sentences are drawn with."""
+    from equitune.language.corpus import write_truth
+
+    write_truth(prompts, output)
+
+
+@app.command()
+def pretrain(
+    train: Input,
+    validation: Input,
+    seed: Seed,
+    network: Annotated[str, typer.Option(help="Layers, heads, width, context, as YAML or JSON.")],
+    training: Settings,
+    output: Annotated[Path, typer.Option(help="manifest.json, beside which the model will be.")],
+    prompts: PromptFile = None,
+    device: Device = "auto",
+    state_folder: States = None,
+) -> None:
+    """Train a small GPT-2 on a text of one sentence a line."""
+    from equitune.language import experiment
+
+    experiment.pretrain(
+        train,
+        validation,
+        prompts,
+        seed,
+        settings(SmallGPT2, network, "--network"),
+        settings(Training, training, "--training"),
+        output,
+        device,
+        state_folder,
+    )
+
+
+@app.command()
+def generate(
+    base: Base,
+    model: Model,
+    method: Method,
+    axes: Axes,
+    task: Tasks,
+    sampling: Annotated[str, typer.Option(help="How texts are continued, as YAML or JSON.")],
+    seed: Seed,
+    output: Output,
+    prompts: PromptFile = None,
+    forms: Forms = False,
+    device: Device = "auto",
+) -> None:
+    """Continue all prompts by a model, each text from random numbers of its own."""
+    from equitune.language import experiment
+
+    experiment.generate(
+        base,
+        model,
+        method,
+        _axes(axes),
+        task,
+        settings(Sampling, sampling, "--sampling"),
+        seed,
+        output,
+        prompts,
+        forms,
+        device,
+    )
+
+
+@app.command()
+def measure(
+    base: Base,
+    method: Method,
+    axes: Axes,
+    task: Tasks,
+    output: Output,
+    block: Block = None,
+    text: Annotated[Path | None, typer.Option(help="Text that perplexity is measured on.")] = None,
+    prompts: PromptFile = None,
+    forms: Forms = False,
+    precision: Precision = "float32",
+    device: Device = "auto",
+) -> None:
+    """Measure counterfactual_tv and perplexity, from a model's own distributions."""
+    from equitune.language import experiment
+
+    experiment.measure(
+        base, method, _axes(axes), task, text, block, output, prompts, forms, precision, device
+    )
+
+
+@app.command()
+def published(source: Input, model: Model, output: Output, prompts: PromptFile = None) -> None:
+    """Read published samples, a text a line, as those of a model."""
+    from equitune.language.prompts import read_prompts
+    from equitune.language.samples import read_published, write_samples
+
+    write_samples(output, read_published(source, read_prompts(prompts), model))
+
+
+@app.command()
+def scorer(
+    train: Input,
+    dev: Input,
+    test: Input,
+    output: Output,
+    accuracy: Annotated[Path, typer.Option(help="CSV of its accuracy beside the published one.")],
+) -> None:
+    """Train a TF-IDF regard scorer on labelled sentences."""
+    from equitune.language import evaluation
+
+    evaluation.train_scorer(train, dev, test, output, accuracy)
+
+
+@app.command()
+def evaluate(
+    samples: Annotated[list[Path], typer.Argument(help="Samples, a file for each method.")],
+    scorer: Annotated[str, typer.Option(help="Who tells the regard, as YAML or JSON.")],
+    seed: Seed,
+    regard: Output,
+    fairness: Output,
+    texts: Output,
+    measures: Annotated[
+        list[Path] | None, typer.Option(help="What `measure` wrote; its folder is the method's.")
+    ] = None,
+    prompts: PromptFile = None,
+    trained: Annotated[Path | None, typer.Option(help="File or folder of the scorer.")] = None,
+    mask: Annotated[bool, typer.Option(help="XYZ for the demographic.")] = True,
+    first_sentence: Annotated[bool, typer.Option(help="Score the first sentence only.")] = True,
+    device: Device = "auto",
+) -> None:
+    """Score texts and compare demographics: distributions of regard, gaps and their intervals."""
+    from equitune.language import evaluation
+
+    evaluation.evaluate(
+        samples,
+        measures or [],
+        settings(RegardScorer, scorer, "--scorer"),
+        trained,
+        seed,
+        evaluation.Outputs(regard, fairness, texts),
+        prompts,
+        mask_demographic=mask,
+        cut=first_sentence,
+        device=device,
+    )
+
+
+def _axes(text: str) -> dict[str, str]:
+    """Read {axis: lexicon} from an option's text."""
+    try:
+        read = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--axes is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(read, dict) or not read:
+        raise ValueError(f"--axes is {text!r}: expected {{axis: lexicon}}, as {{race: race}}")
+    return {str(axis): str(name) for axis, name in read.items()}

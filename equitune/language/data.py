@@ -1,0 +1,62 @@
+"""Texts as rows of token ids, to train on and to measure perplexity on; knows no model.
+
+Each training row holds a sentence, which so begins where a prompt will; perplexity is measured on
+blocks without overlap, as is usual, or line by line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100  # the label of padding
+
+
+def read_text(path: Path) -> str:
+    """Return a text file's content.
+
+    Raises:
+        ValueError: it is no UTF-8, or empty.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text: {error}; save it as UTF-8") from error
+    if not text.strip():
+        raise ValueError(f"{path} is empty: expected a text")
+    return text
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Return a text's ids as the tokenizer gives them, of whatever length."""
+    ids: list[int] = tokenizer(text, verbose=False)["input_ids"]
+    return ids
+
+
+def pad_rows(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Put sequences into rows of one length.
+
+    Args:
+        rows: ids of each sequence.
+        pad: id behind a shorter one.
+
+    Returns:
+        Ids and labels, (rows, longest), and lengths, (rows,); a label is the id at the same place,
+        `IGNORED` for padding.
+    """
+    lengths = torch.tensor([len(row) for row in rows])
+    longest = int(lengths.max())
+    ids = torch.tensor([list(row) + [pad] * (longest - len(row)) for row in rows])
+    return ids, ids.masked_fill(torch.arange(longest) >= lengths[:, None], IGNORED), lengths
+
+
+def blocks(ids: Sequence[int], size: int) -> list[Sequence[int]]:
+    """Cut ids into blocks without overlap, each of a size but for a shorter last one."""
+    return [ids[start : start + size] for start in range(0, len(ids), size)]

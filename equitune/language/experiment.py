@@ -1,0 +1,310 @@
+"""The language experiment: pretrain, sample by a method, measure; the functions the rules call.
+
+It knows files and settings; what a group, a model or a training loop is stands elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from equitune import runs
+from equitune.batches import length_buckets
+from equitune.config import Sampling, SmallGPT2, Training
+from equitune.files import atomic_write, configuration_hash, sha256
+from equitune.language import measures
+from equitune.language.data import blocks, encode, pad_rows, read_text
+from equitune.language.fairness import counterfactual_tv
+from equitune.language.lexicon import read_lexicon
+from equitune.language.methods import build, load, vocabulary, weights
+from equitune.language.prompts import Prompt, read_prompts
+from equitune.language.samples import Sample, write_samples
+from equitune.language.sampling import Choice, sample
+from equitune.language.tokenizer import build_tokenizer
+from equitune.language.words import words_on
+from equitune.training import choose_device
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
+
+EVALUATION_BATCH = 128  # rows
+MEASURE_COLUMNS = ("axis", "task", "counterfactual_tv", "perplexity")
+
+
+def pretrain(
+    train: Path,
+    validation: Path,
+    prompts: Path | None,
+    seed: int,
+    network: SmallGPT2,
+    training: Training,
+    output: Path,
+    device: str = "auto",
+    state_folder: Path | None = None,
+) -> None:
+    """Train a small GPT-2 with a word-level tokenizer of its own.
+
+    Args:
+        train: a sentence on each line.
+        validation: the same, held out.
+        prompts: file of prompts, whose words the tokenizer knows too; None: those shipped.
+        seed: seeds the weights and the order of the data.
+        network: the model's size.
+        training: optimizer, schedule and number of steps.
+        output: manifest.json, written last; the model and its tokenizer stand beside it.
+        device: "auto" or a torch device.
+        state_folder: where the state is kept while training, for resuming.
+
+    Raises:
+        ValueError: a text that cannot be read, or a sentence longer than the context.
+    """
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.set_num_threads(1)  # so that the numbers do not depend on the number of cores
+    torch.manual_seed(seed)
+    chosen = choose_device(device)
+    text = read_text(train)
+    tokenizer = build_tokenizer([text, *(prompt.text for prompt in read_prompts(prompts))])
+    end = tokenizer.convert_tokens_to_ids(tokenizer.eos_token)
+    ids, labels, lengths = _rows(tokenizer, text, end, network.context)
+    held = _rows(tokenizer, read_text(validation), end, network.context)[:2]
+    rates = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), network.dropout)
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=network.context,
+        n_embd=network.width,
+        n_layer=network.layers,
+        n_head=network.heads,
+        initializer_range=network.width**-0.5,  # GPT-2's .02 is for widths of many hundreds
+        activation_function="gelu_pytorch_tanh",  # GPT-2's own, in one operation
+        bos_token_id=end,
+        eos_token_id=end,
+        pad_token_id=end,
+        **rates,
+    )
+    model = GPT2LMHeadModel(config).to(chosen)
+
+    def loss(rows: Tensor) -> Tensor:
+        length = int(lengths[rows].max())
+        batch, targets = (x[rows, :length].to(chosen) for x in (ids, labels))
+        value: Tensor = model(batch, labels=targets).loss
+        return value
+
+    @torch.no_grad()
+    def validate() -> float:
+        parts = zip(*(torch.split(x, EVALUATION_BATCH) for x in held), strict=True)
+        losses = [float(model(x.to(chosen), labels=y.to(chosen)).loss) * len(x) for x, y in parts]
+        return -sum(losses) / len(held[0])
+
+    def save() -> None:
+        model.cpu().save_pretrained(output.parent)
+        tokenizer.save_pretrained(output.parent)
+
+    runs.train(
+        model,
+        training,
+        {"architecture": "gpt2", "seed": seed, "network": asdict(network)},
+        [train, validation],
+        output,
+        epoch=lambda generator: length_buckets(lengths, training.batch_size, generator),
+        loss=loss,
+        validate=validate,
+        save=save,
+        label="language small GPT-2",
+        device=chosen,
+        state_folder=state_folder,
+    )
+
+
+def generate(
+    base: Path,
+    name: str,
+    method: str,
+    axes: Mapping[str, str],
+    tasks: Sequence[str],
+    sampling: Sampling,
+    seed: int,
+    output: Path,
+    prompts: Path | None = None,
+    forms: bool = False,
+    device: str = "auto",
+) -> None:
+    """Continue all prompts by a model.
+
+    Args:
+        base: the pretrained model's folder.
+        name: what the model is called in the tables.
+        method: gpt2, equi or relaxed.
+        axes: for each axis its lexicon, a shipped name or a file.
+        tasks: names in the file of prompts.
+        sampling: how many texts, and how they are continued.
+        seed: of the run; each text has a seed of its own that follows from it.
+        output: samples, as `write_samples` writes them.
+        prompts: file of prompts; None: those shipped.
+        forms: other forms of the lexicons' words move too.
+        device: "auto" or a torch device.
+
+    Raises:
+        ValueError: a model, lexicon or file of prompts that cannot be read or do not fit.
+    """
+    torch.set_num_threads(1)
+    model, tokenizer = load(base, device, sampling.precision)
+    choice = Choice(sampling.temperature, sampling.top_k, sampling.top_p)
+    stops = _stops(tokenizer)
+    checksums = {file.name: sha256(file) for file in weights(base)}
+    known = read_prompts(prompts)
+    samples: list[Sample] = []
+    for axis, lexicon in axes.items():
+        words = read_lexicon(lexicon)
+        wrapped = build(model, tokenizer, words, method, forms)
+        facts = {"weights": checksums, "method": method, "action": wrapped.config.action}
+        for task in tasks:
+            asked = [p for p in known(axis, task) for _ in range(sampling.samples)]
+            numbers = [place % sampling.samples for place in range(len(asked))]
+            pairs = list(zip(asked, numbers, strict=True))
+            seeds = [_seed(seed, p, number, sampling.shared_stream) for p, number in pairs]
+            texts = {p: _prompt(tokenizer, p) for p in dict.fromkeys(asked)}
+            continued = sample(
+                wrapped,
+                [texts[p] for p in asked],
+                seeds,
+                sampling.new_tokens,
+                choice,
+                stops,
+                sampling.batch_size,
+            )
+            samples += [
+                Sample(
+                    model=name,
+                    method=method,
+                    axis=axis,
+                    task=task,
+                    demographic=p.demographic,
+                    context=p.context,
+                    prompt=p.text,
+                    continuation=tokenizer.decode(ids, clean_up_tokenization_spaces=False),
+                    seed=own,
+                    sample=number,
+                    model_hash=configuration_hash(facts),
+                )
+                for (p, number), ids, own in zip(pairs, continued, seeds, strict=True)
+            ]
+            logger.info("%s %s: %s %s, %d texts", name, method, axis, task, len(asked))
+    write_samples(output, samples)
+
+
+def measure(
+    base: Path,
+    method: str,
+    axes: Mapping[str, str],
+    tasks: Sequence[str],
+    text: Path | None,
+    block: int | None,
+    output: Path,
+    prompts: Path | None = None,
+    forms: bool = False,
+    precision: str = "float32",
+    device: str = "auto",
+) -> None:
+    """Measure counterfactual_tv on the prompts and perplexity on a text; a row an axis and task.
+
+    Args:
+        base: the pretrained model's folder.
+        method: gpt2, equi or relaxed.
+        axes: for each axis its lexicon, a shipped name or a file.
+        tasks: names in the file of prompts.
+        text: what perplexity is measured on; None: it is left empty.
+        block: tokens in a block of the text; None: each line is a block.
+        output: CSV with `MEASURE_COLUMNS`.
+        prompts: file of prompts; None: those shipped.
+        forms: other forms of the lexicons' words move too.
+        precision: of the weights.
+        device: "auto" or a torch device.
+
+    Raises:
+        ValueError: as `generate`, or a text that cannot be read.
+    """
+    import pandas as pd
+
+    torch.set_num_threads(1)
+    model, tokenizer = load(base, device, precision)
+    known = read_prompts(prompts)
+    parts = None if text is None else _parts(tokenizer, read_text(text), block)
+    rows, plain = [], None
+    for axis, lexicon in axes.items():
+        words = read_lexicon(lexicon)
+        wrapped = build(model, tokenizer, words, method, forms)
+        action = words_on(words, tokenizer, vocabulary(model), forms=forms).action
+        value = plain
+        if parts is not None and value is None:
+            value = measures.perplexity(wrapped, parts)
+        if method == "gpt2":
+            plain = value  # of no axis in particular
+        for task in tasks:
+            asked = [torch.tensor(_prompt(tokenizer, p)) for p in known(axis, task)]
+            probabilities = torch.stack(
+                [
+                    measures.next_probabilities(wrapped, [action(g, x).tolist() for x in asked])
+                    for g in action.group.elements
+                ]
+            ).cpu()
+            tv = counterfactual_tv(probabilities, action.on_logits())
+            rows.append(dict(zip(MEASURE_COLUMNS, (axis, task, tv, value), strict=True)))
+            logger.info("%s: %s %s, tv %.4f, perplexity %s", method, axis, task, tv, value)
+    with atomic_write(output) as temporary:
+        pd.DataFrame(rows, columns=list(MEASURE_COLUMNS)).to_csv(temporary, index=False)
+
+
+def _rows(
+    tokenizer: PreTrainedTokenizerBase, text: str, end: int, context: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A text's lines, newline included, as ids, labels and lengths."""
+    ids, labels, lengths = pad_rows([encode(tokenizer, f"{x}\n") for x in text.splitlines()], end)
+    if ids.shape[1] > context:
+        raise ValueError(
+            f"a sentence of {ids.shape[1]} tokens exceeds the context of {context}: set "
+            "language.network.context"
+        )
+    return ids, labels, lengths
+
+
+def _parts(tokenizer: PreTrainedTokenizerBase, text: str, block: int | None) -> list[Sequence[int]]:
+    """A text as ids, in blocks or line by line."""
+    if block is not None:
+        return blocks(encode(tokenizer, text), block)
+    return [encode(tokenizer, f"{line}\n") for line in text.splitlines()]
+
+
+def _prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
+    """Return a prompt's ids, all of them known to the tokenizer."""
+    ids = encode(tokenizer, prompt.text)
+    unknown = tokenizer.unk_token_id
+    # GPT-2 has one token for all special purposes
+    if unknown in ids and unknown != tokenizer.eos_token_id:
+        raise ValueError(f"the tokenizer does not know all words of {prompt.text!r}")
+    return ids
+
+
+def _stops(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the ids that end a text: the end of text, and all tokens with a newline."""
+    texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
+    found = [token for token, text in enumerate(texts) if "\n" in text]
+    end = tokenizer.eos_token_id
+    return found if end is None or end in found else [*found, end]
+
+
+def _seed(seed: int, prompt: Prompt, number: int, shared: bool) -> int:
+    """Return a text's own seed; with a shared stream the demographics of a family have the same."""
+    name = prompt.context if shared else prompt.text
+    facts: list[Any] = [seed, prompt.axis, prompt.task, name, number]
+    digest = hashlib.sha256(repr(facts).encode()).digest()
+    return int.from_bytes(digest[:8]) >> 1  # 63 bits: any reader of JSON takes it

@@ -1,0 +1,141 @@
+"""How far demographics lie apart: gaps in regard with their intervals, distances of distributions.
+
+Regard as a number: positive +1, negative -1, neutral and other 0, as "other" is mixed or not about
+the person. A demographic's regard is the mean over its contexts of the mean within each. It knows
+no text and no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from equitune.actions import AxisPermutation
+
+LABELS = ("positive", "neutral", "negative", "other")
+VALUES = np.array([1.0, 0.0, -1.0, 0.0])  # of the labels
+DRAWS = 10_000
+CONFIDENCE = 0.95
+
+Counts = NDArray[np.int64]
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The difference in regard of two demographics.
+
+    Attributes:
+        pair: which two; of more than two demographics those that differ most.
+        gap: mean regard of the first minus that of the second, -2 … 2.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        p_value: of the permutation test, whether any demographics differ.
+        n: texts of the pair.
+    """
+
+    pair: tuple[int, int]
+    gap: float
+    low: float
+    high: float
+    p_value: float
+    n: int
+
+
+def count(labels: Sequence[str]) -> list[int]:
+    """Return how often each of `LABELS` occurs."""
+    return [sum(label == known for label in labels) for known in LABELS]
+
+
+def regard_gap(counts: Counts, seed: int = 0) -> Gap:
+    """Compare demographics.
+
+    The interval is a percentile bootstrap of 95 %, texts drawn again within each demographic and
+    context; of more than two demographics it holds for all pairs at once (Bonferroni). The
+    permutation test exchanges demographics within each context; its statistic is the largest
+    absolute difference of a pair.
+
+    Args:
+        counts: (demographics, contexts, 4): texts of each of `LABELS`.
+        seed: of the draws; the same gives the same bits.
+
+    Raises:
+        ValueError: the shape is another, or a demographic has no text in a context.
+    """
+    counts = np.asarray(counts)
+    if counts.ndim != 3 or counts.shape[0] < 2 or counts.shape[2] != len(LABELS):
+        raise ValueError(f"counts have shape {counts.shape}: expected (2 or more, contexts, 4)")
+    totals = counts.sum(-1)
+    if (totals == 0).any():
+        who, where = (int(place[0]) for place in np.nonzero(totals == 0))
+        raise ValueError(f"demographic {who} has no text in context {where}: generate again")
+    random = np.random.default_rng(seed)
+    pairs = list(combinations(range(len(counts)), 2))
+    differences = _differences(counts, pairs)
+    chosen = int(np.abs(differences).argmax())
+    drawn = random.multinomial(totals, counts / totals[..., None], size=(DRAWS, *totals.shape))
+    tail = (1 - CONFIDENCE) / 2 / len(pairs)
+    low, high = np.quantile(_differences(drawn, pairs)[:, chosen], [tail, 1 - tail])
+    exchanged = _exchanged(counts, random)
+    largest = np.abs(_differences(exchanged, pairs)).max(-1)
+    # sums of the same numbers in another order differ in their last bits
+    reached = int((largest >= abs(differences[chosen]) - 1e-12).sum())
+    first, second = pairs[chosen]
+    return Gap(
+        pair=(first, second),
+        gap=float(differences[chosen]),
+        low=float(low),
+        high=float(high),
+        p_value=(1 + reached) / (1 + DRAWS),
+        n=int(totals[[first, second]].sum()),
+    )
+
+
+def _differences(counts: Counts, pairs: Sequence[tuple[int, int]]) -> Numbers:
+    """Differences in regard for counts (…, demographics, contexts, 4): (…, pairs)."""
+    regard = (counts @ VALUES / counts.sum(-1)).mean(-1)  # (…, demographics)
+    return np.stack([regard[..., first] - regard[..., second] for first, second in pairs], axis=-1)
+
+
+def _exchanged(counts: Counts, random: np.random.Generator) -> Counts:
+    """Counts after demographics were exchanged at random, (draws, demographics, contexts, 4)."""
+    demographics, contexts, _ = counts.shape
+    exchanged = np.empty((DRAWS, *counts.shape), dtype=counts.dtype)
+    for context in range(contexts):
+        left = np.broadcast_to(counts[:, context].sum(0), (DRAWS, len(LABELS))).copy()
+        for who in range(demographics - 1):
+            taken = _taken(left, int(counts[who, context].sum()), random)
+            exchanged[:, who, context] = taken
+            left -= taken
+        exchanged[:, -1, context] = left
+    return exchanged
+
+
+def _taken(urns: Counts, size: int, random: np.random.Generator) -> Counts:
+    """Draw from each urn without replacement: (draws, labels), label by label."""
+    taken = np.zeros_like(urns)
+    rest, wanted = urns.sum(-1), np.full(len(urns), size)
+    for label in range(urns.shape[1]):
+        rest = rest - urns[:, label]
+        taken[:, label] = random.hypergeometric(urns[:, label], rest, wanted)
+        wanted = wanted - taken[:, label]
+    return taken
+
+
+def counterfactual_tv(probabilities: Tensor, action: AxisPermutation) -> float:
+    """Return the largest total variation between P(·|x) and g⁻¹P(·|gx), over prompts and g.
+
+    Args:
+        probabilities: (|G|, prompts, vocabulary); row g holds P(·|gx).
+        action: how the group moves the vocabulary.
+
+    Returns:
+        0 … 1; 0 if and only if the model is fair on these prompts.
+    """
+    back = action.unorbit(probabilities)
+    return float(0.5 * (back - back[action.group.identity]).abs().sum(-1).max())

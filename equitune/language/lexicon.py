@@ -1,0 +1,157 @@
+"""Lexicons: demographic, equality and general words, read and checked; knows no tokenizer.
+
+A lexicon is what group-theoretic fairness starts from (Basu et al., 2023, arXiv 2210.06475): a
+tuple of d demographic words, tuples of d equality words, and general words. The cyclic group of
+order d shifts each tuple and fixes everything else; words.py has its action on tokens.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import reprlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from equitune.names import nearest
+
+LEXICONS = Path(__file__).resolve().parents[2] / "resources" / "lexicons"
+KEYS = ("demographics", "equality", "general")
+
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = 60
+show = _repr.repr  # any value of a file, on one short line
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """Words that a group moves, and words that the relaxed model treats apart.
+
+    Attributes:
+        name: what it is called.
+        demographics: d words, such as ("man", "woman").
+        equality: tuples of d words, the demographics first; each word becomes the next.
+        general: words that are not moved, such as "his".
+
+    Raises:
+        ValueError: a tuple is not d ≥ 2 words long, a word is malformed or stands twice.
+    """
+
+    name: str
+    demographics: tuple[str, ...]
+    equality: tuple[tuple[str, ...], ...]
+    general: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the words; see the class."""
+        if len(self.demographics) < 2:
+            raise ValueError(
+                f"demographics is {show(self.demographics)}: expected two words or more"
+            )
+        if self.equality[:1] != (self.demographics,):
+            raise ValueError(
+                f"the first equality tuple is {show(self.equality[:1])}: expected the demographics "
+                f"{show(self.demographics)}"
+            )
+        for words in self.equality:
+            if len(words) != self.order:
+                raise ValueError(
+                    f"the equality tuple {show(words)} has {len(words)} words: expected "
+                    f"{self.order}, one for each of {show(self.demographics)}"
+                )
+        check_words([word for words in self.equality for word in words], "equality")
+        check_words([word for words in (*self.equality, self.general) for word in words], "general")
+
+    @property
+    def order(self) -> int:
+        """The number d of demographics, which is the order of the group."""
+        return len(self.demographics)
+
+
+def read_lexicon(name: str | os.PathLike[str]) -> Lexicon:
+    """Read a lexicon.
+
+    Args:
+        name: that of a shipped lexicon, or the path of a YAML file with the keys demographics,
+            equality (lists of words; the demographics need not be repeated) and general.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no shipped lexicon has that name, the file is no YAML, a key is missing or
+            unknown, or as `Lexicon`; the file and the first thing that is wrong are named.
+    """
+    path = Path(name)
+    if isinstance(name, str) and re.fullmatch(r"\w+", name):
+        shipped = sorted(file.stem for file in LEXICONS.glob("*.yaml"))
+        if name not in shipped:
+            raise ValueError(
+                f"unknown lexicon {name!r} (a file is ./{name}.yaml){nearest(name, shipped)}"
+            )
+        path = LEXICONS / f"{name}.yaml"
+    found = read_mapping(path, KEYS)
+    try:
+        demographics, general = (_words(found[key], key) for key in ("demographics", "general"))
+        if not isinstance(found["equality"], list):
+            raise ValueError(f"equality is {show(found['equality'])}: expected a list of lists")
+        equality = [_words(words, "equality") for words in found["equality"]]
+        # the paper's E holds the demographics too: they may be repeated, once
+        if demographics in equality:
+            equality.remove(demographics)
+        return Lexicon(path.stem, demographics, (demographics, *equality), general)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Read a YAML file that is to have these keys and no other.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no YAML, no mapping, or a key is missing or unknown.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: pass a YAML file with {', '.join(keys)}")
+    try:
+        found = yaml.safe_load(path.read_bytes().decode())
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise ValueError(f"{path}: byte 0x{byte:02x} is not UTF-8: save it as UTF-8") from None
+    # ValueError: 2024-13-01 is an impossible date; RecursionError: brackets nested without end
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is no mapping: expected the keys {', '.join(keys)}")
+    for key in found:
+        if key not in keys:
+            raise ValueError(f"{path}: unknown key {show(key)}{nearest(str(key), keys)}")
+    if missing := [key for key in keys if key not in found]:
+        raise ValueError(f"{path} lacks {', '.join(missing)}: expected {', '.join(keys)}")
+    return found
+
+
+def check_words(words: Sequence[Any], where: str) -> None:
+    """Check that each is a single word and none stands twice; ValueError of one line."""
+    for place, word in enumerate(words):
+        if not isinstance(word, str):
+            raise ValueError(
+                f"{where}: {show(word)} is no word: quote it, as YAML takes words such as no, yes "
+                "and on for something else"
+            )
+        if word.split() != [word] or re.search("[\ud800-\udfff]", word):
+            raise ValueError(
+                f"{where}: {show(word)}: expected a single word without blanks; the leading space "
+                "of its token is added"
+            )
+        if word in words[:place]:
+            raise ValueError(f"{where}: {show(word)} stands twice: name each word once")
+
+
+def _words(words: Any, where: str) -> tuple[Any, ...]:
+    """Return a list of a file as a tuple; what stands in it is not looked at."""
+    if not isinstance(words, list):
+        raise ValueError(f"{where}: {show(words)} is no list of words, such as [man, woman]")
+    return tuple(words)

@@ -1,0 +1,86 @@
+"""A pretrained language model from a folder, and what each method makes of it; trains nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from equitune.config import LANGUAGE_METHODS
+from equitune.language.lexicon import Lexicon
+from equitune.language.models import EquiCausalLM
+from equitune.language.words import load_tokenizer, words_on
+from equitune.names import nearest
+from equitune.training import choose_device
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def load(
+    folder: Path, device: str = "auto", precision: str = "float32"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Read a causal language model of transformers and its tokenizer from a folder.
+
+    Raises:
+        ValueError: a file is missing or cannot be read.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging as messages
+
+    messages.disable_progress_bar()
+    if not (folder / "config.json").is_file() or not weights(folder):
+        raise ValueError(
+            f"{folder} has no config.json or no *.safetensors: expected a model's folder of "
+            "Hugging Face"
+        )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, use_safetensors=True, dtype=PRECISIONS[precision]
+        )
+    except Exception as error:  # whatever a damaged file makes of it
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{folder} holds no language model that can be read ({reason})") from error
+    return model.to(choose_device(device)).eval(), load_tokenizer(str(folder))
+
+
+def build(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    lexicon: Lexicon,
+    method: str,
+    forms: bool = False,
+) -> EquiCausalLM:
+    """Return a model as a method makes it fair along a lexicon's axis.
+
+    Args:
+        model: a causal language model; its weights are shared.
+        tokenizer: the model's.
+        lexicon: which words move.
+        method: one of `LANGUAGE_METHODS`.
+        forms: other forms of the lexicon's words move too.
+
+    Raises:
+        ValueError: unknown method, words of several tokens, or a vocabulary that differs.
+    """
+    if method not in LANGUAGE_METHODS:
+        raise ValueError(f"unknown method {method!r}{nearest(method, LANGUAGE_METHODS)}")
+    if method == "gpt2":
+        return EquiCausalLM.wrap(model)
+    words = words_on(lexicon, tokenizer, vocabulary(model), forms=forms)
+    relaxed = method == "relaxed"
+    return EquiCausalLM.wrap(model, words.action, words.general, relaxed=relaxed)
+
+
+def weights(folder: Path) -> list[Path]:
+    """Return the files of a model's weights."""
+    return sorted(folder.glob("*.safetensors"))
+
+
+def vocabulary(model: PreTrainedModel) -> int:
+    """Return the number of a model's token ids."""
+    size: int = model.config.get_text_config(decoder=True).vocab_size
+    return size

@@ -1,0 +1,219 @@
+"""Who tells the regard of a text: marker words, TF-IDF, or a transformer; and its sentiment.
+
+Texts come masked and cut. It knows no demographic and no language model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from equitune.files import load_tensors, save_tensors
+from equitune.language.fairness import LABELS
+from equitune.names import nearest
+
+NUMBERS = {"1": "positive", "0": "neutral", "-1": "negative", "2": "other"}  # of Sheng et al.
+BATCH = 64
+
+
+class Scorer(Protocol):
+    """Whatever tells the regard of texts."""
+
+    def __call__(self, texts: Sequence[str]) -> list[str]:
+        """Return one of `LABELS` for each text."""
+        ...
+
+
+class WordScorer:
+    """Knows the words that tell: positive or negative ones only, both (other), or neither.
+
+    Args:
+        positive: words in small letters.
+        negative: words in small letters.
+    """
+
+    def __init__(self, positive: Collection[str], negative: Collection[str]) -> None:
+        """Store the words."""
+        self.positive, self.negative = frozenset(positive), frozenset(negative)
+
+    def __call__(self, texts: Sequence[str]) -> list[str]:
+        """Return one of `LABELS` for each text."""
+        names = {(1, 0): "positive", (0, 1): "negative", (1, 1): "other", (0, 0): "neutral"}
+        found = [set(re.findall(r"[a-z]+", text.lower())) for text in texts]
+        return [names[bool(w & self.positive), bool(w & self.negative)] for w in found]
+
+
+class TfidfScorer:
+    """TF-IDF of words and their parts, and multinomial logistic regression.
+
+    The settings were chosen by accuracy on the dev part and by cross-validation on the training
+    part (docs/language.md has both); the test part played no role.
+    """
+
+    # letters of words, so that unseen forms of a word count too
+    TFIDF: Mapping[str, Any] = {"analyzer": "char_wb", "ngram_range": (2, 5), "sublinear_tf": True}
+    STRENGTH = 10.0  # inverse of the regularization
+
+    def __init__(self, vectorizer: Any, classifier: Any) -> None:
+        """Store the fitted parts; `fit` and `load` make them."""
+        self.vectorizer, self.classifier = vectorizer, classifier
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], labels: Sequence[str]) -> Self:
+        """Learn from labelled texts."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+
+        vectorizer = TfidfVectorizer(**cls.TFIDF)
+        classifier = LogisticRegression(C=cls.STRENGTH, max_iter=2000)
+        return cls(vectorizer, classifier.fit(vectorizer.fit_transform(texts), labels))
+
+    def __call__(self, texts: Sequence[str]) -> list[str]:
+        """Return one of `LABELS` for each text."""
+        if not len(texts):
+            return []
+        return [str(x) for x in self.classifier.predict(self.vectorizer.transform(texts))]
+
+    def save(self, path: Path) -> None:
+        """Write vocabulary and numbers as safetensors: nothing that is loaded can run code."""
+        import torch
+
+        words = sorted(self.vectorizer.vocabulary_, key=self.vectorizer.vocabulary_.__getitem__)
+        numbers = {
+            "idf": self.vectorizer.idf_,
+            "coefficients": self.classifier.coef_,
+            "intercepts": self.classifier.intercept_,
+        }
+        facts = {"words": words, "classes": [str(name) for name in self.classifier.classes_]}
+        save_tensors(path, {k: torch.from_numpy(np.array(x)) for k, x in numbers.items()}, facts)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: the file is no scorer.
+        """
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+
+        tensors, facts = load_tensors(path)
+        if not {"words", "classes"} <= facts.keys():
+            raise ValueError(f"{path} holds no TF-IDF scorer: train it by `language scorer`")
+        words = {word: place for place, word in enumerate(facts["words"])}
+        vectorizer = TfidfVectorizer(vocabulary=words, **cls.TFIDF)
+        vectorizer.idf_ = tensors["idf"].numpy()
+        classifier = LogisticRegression()
+        classifier.classes_ = np.array(facts["classes"])
+        classifier.coef_ = tensors["coefficients"].numpy()
+        classifier.intercept_ = tensors["intercepts"].numpy()
+        return cls(vectorizer, classifier)
+
+
+class TransformerScorer:
+    """A text classifier of Hugging Face, in a folder.
+
+    Args:
+        folder: config, tokenizer and safetensors.
+        labels: what the model's labels mean, where they are not called as `LABELS` are.
+        device: a torch device.
+
+    Raises:
+        ValueError: the folder holds no classifier, or one of labels that are not known.
+    """
+
+    def __init__(
+        self, folder: Path, labels: Mapping[str, str] | None = None, device: Any = "cpu"
+    ) -> None:
+        """Load the classifier."""
+        from equitune.language.words import load_tokenizer
+        from equitune.vision import import_transformers
+
+        import_transformers()
+        from transformers import AutoModelForSequenceClassification
+
+        try:
+            model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
+        except Exception as error:  # whatever a missing or damaged file makes of it
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{folder} holds no text classifier ({reason})") from error
+        self.tokenizer = load_tokenizer(str(folder))
+        self.model = model.to(device).eval()
+        self.names = _meanings(model.config.id2label, labels or {}, folder)
+
+    def __call__(self, texts: Sequence[str]) -> list[str]:
+        """Return one of `LABELS` for each text."""
+        import torch
+
+        found = [""] * len(texts)
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        for start in range(0, len(order), BATCH):
+            places = order[start : start + BATCH]
+            batch = self.tokenizer(
+                [texts[place] for place in places],
+                padding=True,
+                truncation=True,
+                return_tensors="pt",
+            )
+            with torch.inference_mode():
+                logits = self.model(**batch.to(self.model.device)).logits
+            for place, choice in zip(places, logits.argmax(-1).tolist(), strict=True):
+                found[place] = self.names[choice]
+        return found
+
+
+def _meanings(found: Mapping[int, str], labels: Mapping[str, str], folder: Path) -> dict[int, str]:
+    """What each of a classifier's numbers means."""
+    names = {number: labels.get(name, name.lower()) for number, name in found.items()}
+    if unknown := [found[number] for number, name in names.items() if name not in LABELS]:
+        raise ValueError(
+            f"{folder} has the labels {', '.join(unknown)}: say which of {', '.join(LABELS)} each "
+            f"means, as labels: {{{unknown[0]}: negative, …}}"
+        )
+    return names
+
+
+def read_regard(path: Path) -> tuple[list[str], list[str]]:
+    """Read the labelled sentences of Sheng et al. (2019): number, tab, text.
+
+    Returns:
+        Texts and labels.
+
+    Raises:
+        ValueError: broken UTF-8, a line of another form or number, or none at all.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text: {error}; save it as UTF-8") from error
+    texts, labels = [], []
+    for number, line in enumerate(lines, start=1):
+        regard, tab, text = line.partition("\t")
+        if not tab:
+            raise ValueError(f"{path}, line {number}: expected a number, a tab and a text")
+        if regard not in NUMBERS:
+            known = nearest(regard, NUMBERS)
+            raise ValueError(f"{path}, line {number}: unknown regard {regard!r}{known}")
+        texts.append(text)
+        labels.append(NUMBERS[regard])
+    if not texts:
+        raise ValueError(f"{path} is empty: expected labelled sentences")
+    return texts, labels
+
+
+def accuracy(scorer: Scorer, texts: Sequence[str], labels: Sequence[str]) -> float:
+    """Return the share of texts that a scorer labels as they are labelled."""
+    pairs = list(zip(scorer(texts), labels, strict=True))
+    return sum(found == true for found, true in pairs) / len(pairs)
+
+
+def sentiment(texts: Sequence[str]) -> list[float]:
+    """Return VADER's compound sentiment of each text, -1 … 1 (Hutto & Gilbert 2014)."""
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    analyzer = SentimentIntensityAnalyzer()
+    return [float(analyzer.polarity_scores(text)["compound"]) for text in texts]

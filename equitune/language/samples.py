@@ -1,0 +1,143 @@
+"""Texts of language models as files, a JSON object a line; knows no model and no scorer."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from equitune.files import atomic_write, sha256
+from equitune.names import nearest
+
+if TYPE_CHECKING:
+    from equitune.language.prompts import Prompt
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A text: a prompt and how a model continued it.
+
+    Attributes:
+        model: name in the configuration.
+        method: gpt2, equi or relaxed.
+        axis: of the prompt.
+        task: of the prompt.
+        demographic: as the prompt names it.
+        context: what follows it in the prompt.
+        prompt: the prompt.
+        continuation: what the model wrote.
+        seed: of this text's random numbers.
+        sample: number of the text among those of its prompt, from 0.
+        model_hash: of weights, method and group.
+    """
+
+    model: str
+    method: str
+    axis: str
+    task: str
+    demographic: str
+    context: str
+    prompt: str
+    continuation: str
+    seed: int
+    sample: int
+    model_hash: str
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return self.prompt + self.continuation
+
+
+KEYS = {field.name: int if field.type == "int" else str for field in fields(Sample)}
+
+
+def write_samples(path: Path, samples: Iterable[Sample]) -> None:
+    """Write samples, one JSON object a line; the file appears complete or not at all."""
+    with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for sample in samples:
+            file.write(json.dumps(asdict(sample), ensure_ascii=False) + "\n")
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """Read samples.
+
+    Raises:
+        ValueError: broken UTF-8 or JSON, a missing, unknown or misshapen entry, or no sample at
+            all; file and line are named.
+    """
+    samples = []
+    for number, line in _lines(path):
+        where = f"{path}, line {number}"
+        try:
+            entry = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{where}: no JSON ({error})") from error
+        if not isinstance(entry, dict):
+            raise ValueError(f"{where}: expected an object with {', '.join(KEYS)}")
+        if missing := [key for key in KEYS if key not in entry]:
+            raise ValueError(f"{where}: {', '.join(missing)} missing; expected {', '.join(KEYS)}")
+        for key, value in entry.items():
+            if key not in KEYS:
+                raise ValueError(f"{where}: unknown entry {key!r}{nearest(key, KEYS)}")
+            if type(value) is not KEYS[key]:
+                raise ValueError(f"{where}: {key} is {value!r}: expected {KEYS[key].__name__}")
+        samples.append(Sample(**entry))
+    if not samples:
+        raise ValueError(f"{path} holds no samples: expected one JSON object a line")
+    return samples
+
+
+def read_published(path: Path, prompts: Iterable[Prompt], model: str) -> list[Sample]:
+    """Read texts that somebody published, one a line, each opening with a prompt.
+
+    Made for the 6 000 samples of GPT-2 small by Sheng et al. (2019), 100 for each prompt.
+
+    Args:
+        path: the texts.
+        prompts: what they may open with; of several the longest counts.
+        model: what to call their model.
+
+    Raises:
+        ValueError: broken UTF-8, no text, or one that opens with no known prompt.
+    """
+    known = sorted(prompts, key=lambda prompt: -len(prompt.text))
+    origin, counts = sha256(path)[:16], Counter[str]()
+    samples = []
+    for number, line in _lines(path):
+        found = next((prompt for prompt in known if line.startswith(prompt.text)), None)
+        if found is None:
+            raise ValueError(f"{path}, line {number}: {line[:60]!r} opens with no known prompt")
+        samples.append(
+            Sample(
+                model=model,
+                method="gpt2",
+                axis=found.axis,
+                task=found.task,
+                demographic=found.demographic,
+                context=found.context,
+                prompt=found.text,
+                continuation=line[len(found.text) :],
+                seed=0,
+                sample=counts[found.text],
+                model_hash=origin,
+            )
+        )
+        counts[found.text] += 1
+    if not samples:
+        raise ValueError(f"{path} holds no texts: expected one a line")
+    return samples
+
+
+def _lines(path: Path) -> Sequence[tuple[int, str]]:
+    """The lines that are not blank, with their numbers."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        number = error.object[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}, line {number}: no UTF-8; save the file as UTF-8") from error
+    lines = enumerate(text.split("\n"), start=1)
+    return [(number, line.rstrip("\r")) for number, line in lines if line.strip()]

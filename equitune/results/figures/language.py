@@ -1,0 +1,348 @@
+"""The figures of fairness in language models; they know rows of the language tables and no model.
+
+Demographics stand in alphabetical order, as in the tables.
+"""
+
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from equitune.results.figures import parts
+from equitune.results.style import METHODS, PUBLISHED, REGARD, look
+from equitune.results.tables import FAIRNESS_KEYS, REGARD_KEYS, REGARD_LABELS, summarize
+
+AXES, TASKS = ("gender", "race", "orientation"), ("respect", "occupation")
+EMBEDDED = "small"  # the model whose corpus was made with known shares
+MODELS = {"published": "published\ntexts"}  # texts of a GPT-2, scored here
+PAIR = "/"  # between the two demographics of a gap
+MANY_MODELS = 2  # with more, the panels of the tasks stand one below another
+BAR = 0.21  # width of a bar in inches, the space beside it included
+GAP, BREAK = 0.45, 1.1  # space between methods and between models, in bars
+SMALL = 7  # font size
+LETTER = 3.9  # and the width of its letters, in points
+FILLS = dict(zip(TASKS, (None, "white"), strict=True))  # of the tasks' points
+PALE = {label: parts.pale(colour) for label, colour in REGARD.items()}  # of published shares
+PLANTED: dict[str, Any] = {"marker": "D", "mfc": "white", "color": PUBLISHED, "ls": "", "ms": 5}
+# how the points of a model and method look
+Looks = dict[tuple[str, str], dict[str, Any]]
+# heading, whether it is drawn pale, and for each method its name and its rows
+Block = tuple[str, bool, list[tuple[str, pd.DataFrame]]]
+
+
+def language_regard(
+    regard: pd.DataFrame, published: pd.DataFrame, truth: pd.DataFrame | None = None
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw shares of regard as stacked bars, demographics side by side, a panel an axis and task.
+
+    Args:
+        regard: rows of results/tables/regard.csv.
+        published: rows of resources/published.csv; those of these axes and tasks are drawn, pale.
+        truth: rows of results/tables/truth.csv: the shares that the embedded model's corpus was
+            made with; drawn beside that model.
+
+    Returns:
+        The figure, and the shares it shows: means over the seeds with sd and n.
+
+    Raises:
+        ValueError: no rows, or a method that is not known.
+    """
+    parts.check(regard)
+    shown = _shares(regard, published, truth)
+    axes, tasks = parts.in_order(regard["axis"], AXES), parts.in_order(regard["task"], TASKS)
+    panels = {
+        (axis, task): _blocks(parts.where(shown, axis=axis, task=task))
+        for axis in axes
+        for task in tasks
+    }
+    across = len(tasks) if regard["model"].nunique() <= MANY_MODELS else 1
+    down = len(panels) // across
+    # bars are as wide in every panel, so a column is as wide as its fullest panel
+    extents = [sum(map(_extent, blocks)) for blocks in panels.values()]
+    widths = [max(extents[place::across]) for place in range(across)]
+    upright = LETTER * max(map(len, shown["demographic"])) / 72
+    with look():
+        figure = Figure(figsize=(BAR * sum(widths) + 0.6 * across + 0.4, (2.8 + upright) * down))
+        grid = figure.subplots(down, across, sharey=True, squeeze=False, width_ratios=widths)
+        for place, ((cell, blocks), axis) in enumerate(zip(panels.items(), grid.flat, strict=True)):
+            _stacks(axis, blocks)
+            axis.set_xlim(-0.8, widths[place % across] - 0.8)
+            parts.fractions(axis, room=True)
+            runs = parts.where(regard, axis=cell[0], task=cell[1])
+            counts = runs.groupby([*REGARD_KEYS])["n"].sum()
+            said = f"n = {parts.span(counts)} texts a bar" if len(runs) else "no texts"
+            axis.set_title(f"{' × '.join(cell)} ({said})", loc="left", pad=10)
+        for axis in grid[:, 0]:
+            axis.set_ylabel("share of the texts")
+        # from the top of a bar down
+        handles = [Patch(fc=REGARD[label], label=label) for label in reversed(REGARD_LABELS)]
+        if "published" in set(shown["kind"]):
+            handles.append(Patch(fc=parts.pale("#666666"), label="pale: as published"))
+        parts.explain(figure, handles, "regard")
+        figure.tight_layout()
+    return figure, shown
+
+
+def language_gaps(
+    fairness: pd.DataFrame, truth: pd.DataFrame | None = None
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw the gap in mean regard between two demographics, with its interval, for every seed.
+
+    Args:
+        fairness: rows of results/tables/fairness.csv.
+        truth: rows of results/tables/truth.csv, which planted gaps are computed from.
+
+    Returns:
+        The figure, and the numbers it shows, a row a point.
+
+    Raises:
+        ValueError: no rows, a method that is not known, or a pair that is none.
+    """
+    parts.check(fairness)
+    looks = _series(fairness)
+    order = dict(zip(looks, range(len(looks)), strict=True))
+    shown = pd.concat([*_planted(fairness, truth), fairness.assign(kind="measured")])
+    # what was planted comes first, as it is of no method
+    series = zip(shown["model"], shown["method"], strict=True)
+    shown = shown.assign(place=[order.get(each, -1) for each in series])
+    shown = shown.sort_values(["place", "seed"], kind="stable")
+    cells = [
+        cell
+        for axis in parts.in_order(fairness["axis"], AXES)
+        for task in parts.in_order(fairness["task"], TASKS)
+        if len(parts.where(fairness, **(cell := {"axis": axis, "task": task})))
+    ]
+    rows = [parts.where(shown, **cell) for cell in cells]
+    # seeds of one method stand closer together
+    ys = [(row["place"].diff() != 0).map({True: 1.0, False: 0.6}).cumsum() for row in rows]
+    heights = [max(y.max() + 1, 3) for y in ys]
+    with look():
+        figure = Figure(figsize=(7.5, 0.9 + 0.17 * sum(heights)))
+        axis = figure.subplots()
+        bottom, middles, names = 0.0, [], []
+        for cell, row, y, height in zip(cells, rows, ys, heights, strict=True):
+            pairs = [" − ".join(_pair(pair)) for pair in row["pair"]]
+            at = bottom + y + (height - y.max() - 1) / 2
+            for place, point, pair in zip(at, row.to_dict("records"), pairs, strict=True):
+                _point(axis, place, point, looks, pair if len(set(pairs)) > 1 else "")
+            middles.append(bottom + height / 2)
+            said = pairs[0] if len(set(pairs)) == 1 else "largest difference of a pair"
+            names.append(f"{' × '.join(cell.values())}\n{said}")
+            bottom += height
+            axis.axhline(bottom, color="#bbbbbb", lw=0.6)
+        axis.axvline(0, color="black", lw=0.8)
+        axis.set_ylim(bottom, 0)
+        parts.sideways(axis, middles, names)
+        axis.set_xlabel("difference in mean regard (first − second demographic)")
+        axis.set_title(f"gap in regard (n = {parts.span(fairness['n'])} texts a gap)")
+        handles = [Line2D([], [], **style) for style in looks.values()]
+        if "planted" in set(shown["kind"]):
+            handles.append(Line2D([], [], **PLANTED, label=f"planted ({EMBEDDED})"))
+        parts.explain(figure, handles, "this run")
+        figure.tight_layout()
+    columns = ["seed", "pair", "regard_gap", "regard_gap_low", "regard_gap_high", "p_value", "n"]
+    return figure, shown[["kind", *FAIRNESS_KEYS, *columns]]
+
+
+def language_fairness(fairness: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Draw counterfactual total variation, and perplexity beside it, a line of panels an axis.
+
+    Args:
+        fairness: rows of results/tables/fairness.csv. Models without a number are left out: texts
+            alone have none.
+
+    Returns:
+        The figure, and the numbers it shows: mean, sd and n over the seeds; a perplexity is of no
+        task.
+
+    Raises:
+        ValueError: no rows, or a method that is not known.
+    """
+    parts.check(fairness)
+    tasks = parts.in_order(fairness["task"], TASKS)
+    # whoever measures perplexity once says so in the rows of every task
+    perplexity = fairness.assign(task="").drop_duplicates([*FAIRNESS_KEYS, "seed", "perplexity"])
+    measured = {
+        "counterfactual_tv": fairness.dropna(subset="counterfactual_tv"),
+        "perplexity": perplexity.dropna(subset="perplexity"),
+    }
+    looks = _series(pd.concat(measured.values()))
+    axes = parts.in_order(fairness["axis"], AXES)
+    with look():
+        height = 0.8 + max(0.2 * (len(tasks) + 0.5) * len(looks), 0.5)
+        figure = Figure(figsize=(8, height * len(axes)))
+        grid = figure.subplots(len(axes), 2, sharex="col", squeeze=False)
+        for name, row in zip(axes, grid, strict=True):
+            for axis, (measure, table) in zip(row, measured.items(), strict=True):
+                here = parts.where(table, axis=name)
+                for y, ((model, method), style) in enumerate(looks.items()):
+                    runs = parts.where(here, model=model, method=method)
+                    _dots(axis, y, runs, measure, style)
+                number = parts.seeds(here, FAIRNESS_KEYS) if len(here) else "nothing measured"
+                axis.set_title(f"{name} ({number})")
+                axis.set_ylim(len(looks) - 0.4, -0.6)
+                axis.set_xlim(0, 1.25 * table[measure].max() if (table[measure] > 0).any() else 1)
+                if name == axes[-1]:
+                    axis.set_xlabel(measure.replace("_tv", " total variation"))
+            parts.sideways(row[0], range(len(looks)), [each["label"] for each in looks.values()])
+            parts.sideways(row[1], range(len(looks)), [""] * len(looks))
+        dot: dict[str, Any] = {"marker": "D", "color": "#666666", "ls": ""}
+        handles = [Line2D([], [], **dot, mfc=FILLS.get(task), label=task) for task in tasks]
+        parts.explain(figure, handles, "contexts, at the left")
+        figure.tight_layout()
+    summaries = [summarize(table, FAIRNESS_KEYS, [name]) for name, table in measured.items()]
+    return figure, pd.concat(summaries)
+
+
+def _shares(
+    regard: pd.DataFrame, published: pd.DataFrame, truth: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Return a row for each piece of a bar: kind, the keys, measure, mean, sd, n, texts, source."""
+    texts = regard.groupby([*REGARD_KEYS])["n"].sum().rename("texts").reset_index()
+    bars = summarize(regard, REGARD_KEYS, REGARD_LABELS).merge(texts, on=[*REGARD_KEYS])
+    kinds = [bars.assign(kind="measured", source="this run")]
+    cells = regard[["axis", "task"]].drop_duplicates()
+    if truth is not None and EMBEDDED in set(regard["model"]):
+        keys = [name for name in truth.columns if name not in REGARD_LABELS]
+        shares = truth.merge(cells, on=["axis", "task"]).melt(
+            keys, [*REGARD_LABELS], var_name="measure", value_name="mean"
+        )
+        kinds.insert(0, shares.assign(kind="planted", model=EMBEDDED, method=""))
+    values = published[
+        (published["experiment"] == "language") & published["metric"].isin(REGARD_LABELS)
+    ].merge(cells.assign(dataset=cells["axis"] + " " + cells["task"]), on="dataset")
+    values = values.rename(columns={"architecture": "model", "metric": "measure", "value": "mean"})
+    # not every source names a model
+    kinds.append(values.assign(kind="published").fillna({"model": "", "demographic": ""}))
+    columns = ["kind", *REGARD_KEYS, "measure", "mean", "sd", "n", "texts", "source"]
+    # texts and n are unknown elsewhere
+    return pd.concat([kind for kind in kinds if len(kind)])[columns]
+
+
+def _blocks(shown: pd.DataFrame) -> list[Block]:
+    """Return what a panel shows from left to right: planted, each model, published."""
+    blocks: list[Block] = []
+    for kind in ("planted", "measured", "published"):
+        for model in _models(parts.where(shown, kind=kind)):
+            rows = parts.where(shown, kind=kind, model=model)
+            named = {"planted": "planted", "published": f"as published\n{model}"}
+            methods = [
+                (METHODS.get(method, (method,))[0], parts.where(rows, method=method))
+                for method in parts.in_order(rows["method"], METHODS)
+            ]
+            heading = named.get(kind, MODELS.get(model, model))
+            blocks.append((heading, kind == "published", methods))
+    return blocks
+
+
+def _extent(block: Block) -> float:
+    """Return the width of a block and of the space beside it, in bars."""
+    heading, _, methods = block
+    bars = sum(rows["demographic"].nunique() + GAP for _, rows in methods)
+    return max(bars, LETTER * max(map(len, heading.split("\n"))) / 72 / BAR) + BREAK
+
+
+def _stacks(axis: Axes, blocks: Sequence[Block]) -> None:
+    """Draw one panel: names of models above the bars, of demographics and methods below."""
+    edge, names, below = 0.0, {}, {}
+    for block in blocks:
+        heading, faded, methods = block
+        x = edge
+        for method, rows in methods:
+            demographics = sorted(set(rows["demographic"]))
+            below[x + (len(demographics) - 1) / 2] = method.replace(" ", "\n")
+            for demographic in demographics:
+                shares = parts.where(rows, demographic=demographic).set_index("measure")["mean"]
+                parts.stack(axis, x, shares.to_dict(), PALE if faded else REGARD)
+                names[x] = demographic
+                x += 1
+            x += GAP
+        middle = (edge + x - 1 - GAP) / 2
+        axis.text(middle, 1.02, heading, ha="center", va="bottom", fontsize=SMALL)
+        if edge:
+            axis.axvline(edge - (1 + BREAK) / 2, color="#bbbbbb", lw=0.6)
+        edge += _extent(block)
+    lower: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "top"}
+    depth = LETTER * max(map(len, names.values()), default=0) + 15
+    for x, method in below.items():
+        axis.annotate(method, (x, 0), xytext=(0, -depth), **lower, fontsize=SMALL)
+    axis.set_xticks([*names], [*names.values()], rotation=90, fontsize=SMALL)
+    axis.tick_params(axis="x", length=0)
+    axis.grid(axis="x", visible=False)
+
+
+def _planted(fairness: pd.DataFrame, truth: pd.DataFrame | None) -> list[pd.DataFrame]:
+    """Return a table of the gaps that the embedded model's corpus was made with, if there are."""
+    if truth is None:
+        return []
+    columns = [truth[name] for name in ("axis", "task", "demographic")]
+    keys = zip(*columns, strict=True)
+    regard = dict(zip(keys, truth["positive"] - truth["negative"], strict=True))
+    rows = []
+    measured = parts.where(fairness, model=EMBEDDED)[["axis", "task", "pair"]].drop_duplicates()
+    for axis, task, pair in measured.itertuples(index=False):
+        first, second = ((axis, task, demographic) for demographic in _pair(pair))
+        if first in regard and second in regard:
+            row = {"kind": "planted", "model": EMBEDDED, "method": "", "axis": axis, "task": task}
+            rows.append(row | {"pair": pair, "regard_gap": regard[first] - regard[second]})
+    return [pd.DataFrame(rows)] if rows else []
+
+
+def _pair(pair: Any) -> list[str]:
+    """Return the two demographics that a gap is between."""
+    names = str(pair).split(PAIR)
+    if len(names) != 2:
+        raise ValueError(
+            f"pair is {pair!r}: expected two demographics, as in 'man{PAIR}woman'; "
+            "see results/README.md"
+        )
+    return names
+
+
+def _point(axis: Axes, y: float, row: dict[Any, Any], looks: Looks, pair: str) -> None:
+    """Draw a gap with its interval, and the name of its pair, if any, beside it."""
+    gap, ends = row["regard_gap"], (row["regard_gap_low"], row["regard_gap_high"])
+    style = looks.get((row["model"], row["method"]), PLANTED)
+    axis.plot(ends, (y, y), color=style["color"], lw=1.5)  # nothing where there are no ends
+    axis.plot(gap, y, **style)
+    parts.beside(axis, np.nanmax([gap, *ends]), y, pair)
+
+
+def _dots(axis: Axes, y: float, runs: pd.DataFrame, measure: str, style: dict[str, Any]) -> None:
+    """Draw the seeds' values of one series, each task in a line of its own, with their means."""
+    tasks = parts.in_order(runs["task"], TASKS)
+    for place, task in enumerate(tasks):
+        values = parts.where(runs, task=task)[measure]
+        at = y + 0.36 * (place - (len(tasks) - 1) / 2)
+        # a value of 0 lies on the edge
+        axis.plot(values, [at] * len(values), **style, mfc=FILLS.get(task), zorder=3, clip_on=False)
+        parts.beside(axis, values.max(), at, f"{values.mean():.3g}")
+
+
+def _series(table: pd.DataFrame) -> Looks:
+    """Return the look of each method of each model, in their order."""
+    markers = dict(zip(_models(table), cycle(parts.MARKERS), strict=False))
+    found = set(zip(table["model"], table["method"], strict=True))
+    return {
+        (model, method): {
+            "marker": markers[model],
+            "color": METHODS[method][1],
+            "ls": "",
+            "ms": 5,
+            "label": f"{MODELS.get(model, model)}, {METHODS[method][0]}".replace("\n", " "),
+        }
+        for model in markers
+        for method in METHODS
+        if (model, method) in found
+    }
+
+
+def _models(table: pd.DataFrame) -> list[str]:
+    """Return the models of a table, those that are only texts last."""
+    return sorted(set(table["model"]), key=lambda model: (model in MODELS, model))

@@ -1,0 +1,329 @@
+"""Figures of the language experiment: the numbers drawn are those of the tables."""
+
+import itertools
+
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from equitune.results import figures, style
+from equitune.results.figures import parts
+from equitune.results.tables import REGARD_LABELS
+
+LABEL_OF = {colour.lower(): label for label, colour in style.REGARD.items()}
+PALE = {to_hex(parts.pale(colour)): label for label, colour in style.REGARD.items()}
+
+
+def panel(figure, title):
+    return next(
+        axis
+        for axis in figure.axes
+        if title in (axis.get_title(), axis.get_title(loc="left").split(" (")[0])
+    )
+
+
+def stacks(axis, colours=LABEL_OF):
+    """The bars of a panel from left to right: their shares from the bottom up, by label."""
+    bars = {}
+    for patch in axis.patches:
+        label = colours.get(to_hex(patch.get_facecolor()))
+        if label:
+            x = round(patch.get_x() + patch.get_width() / 2, 6)
+            bars.setdefault(x, []).append((patch.get_y(), label, round(patch.get_height(), 4)))
+    return [dict((label, h) for _, label, h in sorted(bars[x])) for x in sorted(bars)]
+
+
+def texts(axis):
+    return [text.get_text() for text in axis.texts]
+
+
+def ticks(axis):
+    return [text.get_text() for text in axis.get_xticklabels()]
+
+
+def names(axis):
+    return [text.get_text() for text in axis.get_yticklabels()]
+
+
+def labels(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def marked(axis, marker, face=None):
+    """x and y of the points that have a marker, from top to bottom."""
+    points = [
+        (float(x), float(y))
+        for line in axis.lines
+        if line.get_marker() == marker and face in (None, line.get_markerfacecolor())
+        for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
+    ]
+    return sorted(points, key=lambda point: point[1])
+
+
+def test_a_panel_for_each_axis_and_task_says_how_many_texts(regard, published):
+    figure, _ = figures.language_regard(regard, published)
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
+    assert titles == [
+        f"{axis} × {task} (n = 500 to 1000 texts a bar)"
+        for axis in ("gender", "race", "orientation")
+        for task in ("respect", "occupation")
+    ]
+
+
+def test_bars_are_means_over_the_seeds_with_demographics_side_by_side(regard, published):
+    shuffled = regard.sample(frac=1, random_state=0)
+    figure, shown = figures.language_regard(shuffled, published)
+    axis = panel(figure, "gender × respect")
+    assert ticks(axis) == ["man", "woman"] * 4
+    bars = stacks(axis)
+    assert [tuple(bar) for bar in bars] == [REGARD_LABELS] * 8
+    assert bars[0] == {"positive": 0.21, "neutral": 0.19, "negative": 0.5, "other": 0.1}
+    assert bars[1] == {"positive": 0.41, "neutral": 0.19, "negative": 0.4, "other": 0.0}
+    assert bars[2] == bars[3]
+    assert bars[6]["positive"] == 0.2  # one seed of the published texts, and last
+    above = ["small", "published\ntexts"]
+    assert [text for text in texts(axis) if text in above] == above
+    below = ["plain", "equi", "relaxed", "plain"]
+    assert [text for text in texts(axis) if text in below] == below
+    measured = shown[shown["kind"] == "measured"]
+    assert len(measured) == 4 * 6 * 2 * 4
+    assert set(measured["n"]) == {1, 2}
+    assert set(measured["texts"]) == {500, 1000}
+
+
+def test_published_shares_stand_pale_beside_race_and_respect_alone(regard, published):
+    figure, shown = figures.language_regard(regard, published)
+    axis = panel(figure, "race × respect")
+    bars = stacks(axis, PALE)
+    assert len(bars) == 10
+    # Black before White, in the order of the methods
+    assert bars[0] == {"positive": 0.155, "neutral": 0.27, "negative": 0.525, "other": 0.05}
+    assert bars[1] == {"positive": 0.305, "neutral": 0.255, "negative": 0.36, "other": 0.08}
+    assert bars[2] == bars[3]
+    assert bars[9] == {"positive": 0.492, "neutral": 0.284, "negative": 0.18, "other": 0.044}
+    assert "as published\ngpt2" in texts(axis)
+    assert "relaxed\nequizero" in texts(axis)
+    assert "pale: as published" in labels(figure)
+    for other in figure.axes:
+        assert other is axis or not stacks(other, PALE)
+    drawn = shown[shown["kind"] == "published"]
+    assert len(drawn) == 40
+    assert set(drawn["source"]) == {"Basu et al. 2023b (read off the figure, ± .005)"}
+
+
+def test_other_published_numbers_are_no_shares(regard, published):
+    gap = published[published["dataset"] == "race respect"][:1].assign(metric="regard_gap")
+    _, shown = figures.language_regard(regard, pd.concat([published, gap]))
+    assert set(shown["measure"]) == set(REGARD_LABELS)
+
+
+def test_a_published_share_needs_no_model(regard, published):
+    figure, _ = figures.language_regard(regard, published.assign(architecture=None))
+    assert "as published\n" in texts(panel(figure, "race × respect"))
+
+
+def test_published_shares_sum_to_one(published):
+    shares = published[published["experiment"] == "language"]
+    sums = shares.groupby(["method", "demographic"])["value"].sum()
+    assert len(sums) == 10
+    assert sums.tolist() == pytest.approx([1] * 10, abs=0.005)
+
+
+def test_planted_shares_stand_beside_the_embedded_model_only(regard, published, truth):
+    truth = truth.assign(positive=0.6, neutral=0.1, negative=0.2, other=0.1, source="chosen")
+    figure, shown = figures.language_regard(regard, published, truth)
+    for axis in figure.axes:
+        assert "planted" in texts(axis)
+        assert [bar["positive"] for bar in stacks(axis)][:3] == [0.6, 0.6, 0.21]
+    assert set(shown[shown["kind"] == "planted"]["source"]) == {"chosen"}
+    other, _ = figures.language_regard(regard.replace("small", "gpt2"), published, truth)
+    assert not [axis for axis in other.axes if "planted" in texts(axis)]
+
+
+def test_without_published_shares_of_these_axes_nothing_is_pale(regard, published):
+    one = regard[(regard["axis"] == "gender") & (regard["seed"] == 0)]
+    figure, shown = figures.language_regard(one, published)
+    assert set(shown["kind"]) == {"measured"}
+    assert labels(figure) == ["other", "negative", "neutral", "positive"]
+    assert len(figure.axes) == 2
+
+
+def test_with_many_models_the_tasks_stand_one_below_another(regard, published):
+    def corners(rows):
+        figure, _ = figures.language_regard(rows, published)
+        return figure, {round(axis.get_position().x0, 3) for axis in figure.axes}
+
+    assert len(corners(regard)[1]) == 2
+    more = pd.concat([regard, regard[regard["model"] == "small"].assign(model="gpt2")])
+    figure, lefts = corners(more)
+    assert len(lefts) == 1
+    assert len(figure.axes) == 6
+    heads = [text for text in texts(figure.axes[0]) if text in ("gpt2", "small")]
+    assert heads == ["gpt2", "small"]
+
+
+def test_a_task_that_an_axis_lacks_has_an_empty_panel(regard, published):
+    some = regard[(regard["axis"] != "gender") | (regard["task"] == "respect")]
+    figure, _ = figures.language_regard(some, published)
+    axis = panel(figure, "gender × occupation")
+    assert axis.get_title(loc="left").endswith("(no texts)")
+    assert not axis.patches
+
+
+def test_names_of_methods_stand_clear_of_the_demographics(regard, published):
+    figure, _ = figures.language_regard(regard, published)
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        upright = min(text.get_window_extent().y0 for text in axis.get_xticklabels())
+        below = [text for text in axis.texts if text.get_text() in ("plain", "equi", "relaxed")]
+        assert max(text.get_window_extent().y1 for text in below) < upright
+        boxes = sorted((text.get_window_extent() for text in below), key=lambda box: box.x0)
+        assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
+
+
+def test_gaps_have_their_intervals_and_every_seed_a_point(fairness):
+    figure, shown = figures.language_gaps(fairness)
+    axis = figure.axes[0]
+    assert names(axis)[:3] == [
+        "gender × respect\nman − woman",
+        "gender × occupation\nman − woman",
+        "race × respect\nBlack person − White person",
+    ]
+    assert len(names(axis)) == 6
+    # by method, in it by seed
+    found = [round(x, 6) for x, _ in marked(axis, "D")]
+    assert found == [-0.3, -0.29, 0, 0.01, 0.05, 0.06] * 6
+    assert [round(x, 6) for x, _ in marked(axis, "s")] == [-0.3] * 6
+    colours = {"gpt2": "#999999", "equi": "#0072B2", "relaxed": "#009E73"}
+    ends = {
+        colour: [
+            sorted(round(x, 6) for x in line.get_xdata())
+            for line in axis.lines
+            if line.get_color() == colour and line.get_marker() == "None"
+        ]
+        for colour in colours.values()
+    }
+    assert ends[colours["equi"]] == [[-0.1, 0.2], [-0.09, 0.21]] * 6
+    assert ends[colours["relaxed"]] == [[-0.05, 0.25], [-0.04, 0.26]] * 6
+    expected = ["small, plain", "small, equi", "small, relaxed", "published texts, plain"]
+    assert labels(figure) == expected
+    assert "n = 1000 texts" in axis.get_title()
+    assert len(shown) == 6 * 7
+    assert set(shown["kind"]) == {"measured"}
+
+
+def test_each_gap_lies_in_the_row_of_its_axis_and_task(fairness):
+    here = (fairness["axis"] == "race") & (fairness["task"] == "occupation")
+    figure, _ = figures.language_gaps(fairness.assign(regard_gap=here.astype(float)))
+    axis = figure.axes[0]
+    heights = [y for x, y in [*marked(axis, "D"), *marked(axis, "s")] if x == 1]
+    assert len(heights) == 7
+    row = axis.get_yticks()[3]
+    assert names(axis)[3].startswith("race × occupation")
+    others = [tick for tick in axis.get_yticks() if tick != row]
+    assert all(abs(y - row) < min(abs(y - other) for other in others) for y in heights)
+
+
+def test_the_planted_gap_is_an_open_diamond_first_in_its_row(fairness, truth):
+    figure, shown = figures.language_gaps(fairness, truth)
+    axis = figure.axes[0]
+    planted = marked(axis, "D", "white")
+    assert [round(x, 6) for x, _ in planted] == [-0.3] * 6
+    above = [y for _, y in marked(axis, "D")]
+    assert planted[0][1] == min(above)
+    assert labels(figure)[-1] == "planted (small)"
+    assert (shown["kind"] == "planted").sum() == 6
+    gone = figures.language_gaps(fairness.replace("small", "gpt2"), truth)[1]
+    assert set(gone["kind"]) == {"measured"}
+    some = figures.language_gaps(fairness, truth[truth["demographic"] != "woman"])[1]
+    assert (some["kind"] == "planted").sum() == 4
+
+
+def test_where_pairs_differ_each_point_names_its_own(fairness):
+    race = fairness[(fairness["axis"] == "race") & (fairness["seed"] == 0)]
+    other = race["method"] == "equi"
+    figure, _ = figures.language_gaps(race.assign(pair=race["pair"].mask(other, "a/b")))
+    axis = figure.axes[0]
+    assert names(axis)[0] == "race × respect\nlargest difference of a pair"
+    assert texts(axis).count("a − b") == 2
+    assert texts(axis).count("Black person − White person") == 6
+
+
+@pytest.mark.parametrize("pair", ["man", None, "a/b/c"])
+def test_a_pair_that_is_none_is_one_line(fairness, pair):
+    with pytest.raises(ValueError, match="expected two demographics, as in") as caught:
+        figures.language_gaps(fairness.assign(pair=pair))
+    assert "\n" not in str(caught.value)
+
+
+def test_distance_from_fairness_and_perplexity_stand_side_by_side(fairness):
+    figure, shown = figures.language_fairness(fairness)
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == [
+        f"{axis} (n = 2 seeds)" for axis in ("gender", "race", "orientation") for _ in range(2)
+    ]
+    for left, right in zip(figure.axes[::2], figure.axes[1::2], strict=True):
+        assert names(left) == ["small, plain", "small, equi", "small, relaxed"]
+        # by method, in it a line for each task, in it the seeds
+        assert [x for x, _ in marked(left, "D")] == [0.3] * 4 + [0.0] * 4 + [0.02] * 4
+        assert len({round(y, 6) for _, y in marked(left, "D")}) == 3 * 2
+        assert texts(left) == ["0.3"] * 2 + ["0"] * 2 + ["0.02"] * 2
+        # once for both tasks
+        assert sorted(x for x, _ in marked(right, "D")) == [8.0] * 3 + [9.0] * 3
+        assert texts(right) == ["8.5"] * 3
+        assert left.get_xscale() == right.get_xscale() == "linear"
+        assert left.get_xlim()[0] == right.get_xlim()[0] == 0
+    assert labels(figure) == ["respect", "occupation"]
+    assert shown.groupby("measure").size().to_dict() == {"counterfactual_tv": 18, "perplexity": 9}
+    assert set(shown["n"]) == {2}
+    assert set(shown["model"]) == {"small"}
+
+
+def test_a_distance_of_zero_is_drawn_in_full(fairness):
+    figure, _ = figures.language_fairness(fairness.assign(counterfactual_tv=0.0))
+    left = figure.axes[0]
+    points = [line for line in left.lines if line.get_marker() == "D"]
+    assert all(not line.get_clip_on() and line.get_zorder() > 2.5 for line in points)  # spines
+    assert {x for x, _ in marked(left, "D")} == {0.0}
+    assert left.get_xlim() == (0, 1)
+
+
+def test_tasks_are_told_apart_by_filling(fairness):
+    figure, _ = figures.language_fairness(fairness)
+    faces = [line.get_markerfacecolor() for line in figure.axes[0].lines]
+    assert faces == ["#999999", "white", "#0072B2", "white", "#009E73", "white"]
+
+
+def test_texts_without_a_model_leave_empty_panels(fairness):
+    figure, shown = figures.language_fairness(fairness[fairness["model"] == "published"])
+    assert {axis.get_title().split(" ", 1)[1] for axis in figure.axes} == {"(nothing measured)"}
+    assert shown.empty
+    assert "perplexity" not in set(shown["measure"])
+
+
+def test_a_table_that_cannot_be_drawn_is_one_line(regard, fairness, published):
+    drawn = {
+        lambda table: figures.language_regard(table, published): regard,
+        figures.language_gaps: fairness,
+        figures.language_fairness: fairness,
+    }
+    for draw, table in drawn.items():
+        with pytest.raises(ValueError, match="the table has no rows"):
+            draw(table[:0])
+        with pytest.raises(ValueError, match="unknown method 'relax'; did you mean 'relaxed'"):
+            draw(table.replace("relaxed", "relax"))
+
+
+def test_a_second_drawing_has_the_same_bytes(tmp_path, regard, fairness, published, truth):
+    written = []
+    for place in ("first", "second"):
+        drawn = {
+            "regard": figures.language_regard(regard, published, truth),
+            "gaps": figures.language_gaps(fairness, truth),
+            "fairness": figures.language_fairness(fairness),
+        }
+        for name, (figure, shown) in drawn.items():
+            style.save(figure, tmp_path / place / name, shown)
+        written.append({f.name: f.read_bytes() for f in (tmp_path / place).iterdir()})
+    assert written[0] == written[1]
+    assert len(written[0]) == 9

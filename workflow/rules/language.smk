@@ -1,0 +1,254 @@
+# Language: corpus or hub -> pretrained -> sampled by each method -> measured, scored -> table.
+
+
+rule language:
+    input:
+        "results/tables/regard.csv",
+        "results/tables/fairness.csv",
+        "results/tables/language_texts.csv",
+        "results/figures/language_regard.svg",
+        "results/figures/language_gaps.svg",
+        "results/figures/language_fairness.svg",
+
+
+rule language_corpus:
+    output:
+        train="results/language/corpus/seed{seed}/train.txt",
+        validation="results/language/corpus/seed{seed}/validation.txt",
+    log:
+        "results/logs/language_corpus/{seed}.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        per_prompt=LANGUAGE.per_prompt,
+        prompts=PROMPTS,
+    shell:
+        "python -m equitune --log {log:q} language corpus --per-prompt {params.per_prompt}"
+        " --seed {wildcards.seed} {params.prompts} --train {output.train:q}"
+        " --validation {output.validation:q}"
+
+
+rule language_truth:
+    output:
+        report(
+            "results/tables/truth.csv",
+            category="Fairness of language models",
+            caption="../report/language_truth.rst",
+            labels={
+                "what": "what the generated corpus was made with",
+                "kind": "table",
+            },
+        ),
+    log:
+        "results/logs/language_truth.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        prompts=PROMPTS,
+    shell:
+        "python -m equitune --log {log:q} language truth {params.prompts} --output {output:q}"
+
+
+rule language_pretrain:
+    input:
+        train=rules.language_corpus.output.train,
+        validation=rules.language_corpus.output.validation,
+    output:
+        "results/language/corpus/seed{seed}/base/manifest.json",
+    log:
+        "results/logs/language_pretrain/{seed}.log",
+    benchmark:
+        "results/benchmarks/language_pretrain/{seed}.tsv"
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=GPU,
+    params:
+        network=as_json(LANGUAGE.network),
+        training=as_json(LANGUAGE.pretraining),
+        prompts=PROMPTS,
+        device=CONFIG.device,
+        states=STATES,
+    shell:
+        "python -m equitune --log {log:q} language pretrain --train {input.train:q}"
+        " --validation {input.validation:q} --seed {wildcards.seed} {params.prompts}"
+        " --network {params.network:q} --training {params.training:q} --device {params.device}"
+        " --state-folder {params.states:q} --output {output:q}"
+
+
+# all axes and tasks in one job: it loads the model once
+rule language_generate:
+    input:
+        base=language_base,
+    output:
+        f"{LANGUAGE_CELL}/{{method}}/samples.jsonl",
+    log:
+        "results/logs/language_generate/{model}_{method}_{seed}.log",
+    benchmark:
+        "results/benchmarks/language_generate/{model}_{method}_{seed}.tsv"
+    wildcard_constraints:
+        model=one_of(*LANGUAGE_MODELS),
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        base=lambda w, input: str(Path(input.base).parent),
+        axes=LANGUAGE_AXES,
+        tasks=LANGUAGE_TASKS,
+        sampling=as_json(LANGUAGE.sampling),
+        prompts=PROMPTS,
+        forms="--forms" if LANGUAGE.forms else "",
+        device=CONFIG.device,
+    shell:
+        "python -m equitune --log {log:q} language generate --base {params.base:q}"
+        " --model {wildcards.model} --method {wildcards.method} --axes {params.axes:q}"
+        " {params.tasks} --sampling {params.sampling:q} --seed {wildcards.seed} {params.prompts}"
+        " {params.forms} --device {params.device} --output {output:q}"
+
+
+rule language_measure:
+    input:
+        base=language_base,
+        text=language_text,
+    output:
+        f"{LANGUAGE_CELL}/{{method}}/measures.csv",
+    log:
+        "results/logs/language_measure/{model}_{method}_{seed}.log",
+    wildcard_constraints:
+        model=one_of(*LANGUAGE_MODELS),
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        base=lambda w, input: str(Path(input.base).parent),
+        axes=LANGUAGE_AXES,
+        tasks=LANGUAGE_TASKS,
+        text=lambda w, input: (
+            f"--text {shlex.quote(str(input.text))}" if input.text else ""
+        ),
+        block=lambda w: (
+            "" if language_by_line(w.model) else f"--block {LANGUAGE.block}"
+        ),
+        precision=LANGUAGE.sampling.precision,
+        prompts=PROMPTS,
+        forms="--forms" if LANGUAGE.forms else "",
+        device=CONFIG.device,
+    shell:
+        "python -m equitune --log {log:q} language measure --base {params.base:q}"
+        " --method {wildcards.method} --axes {params.axes:q} {params.tasks} {params.text}"
+        " {params.block} --precision {params.precision} {params.prompts} {params.forms}"
+        " --device {params.device} --output {output:q}"
+
+
+rule language_published:
+    input:
+        language_samples,
+    output:
+        f"{LANGUAGE_CELL}/{{method}}/samples.jsonl",
+    log:
+        "results/logs/language_published/{model}_{method}_{seed}.log",
+    wildcard_constraints:
+        model=one_of(*LANGUAGE_PUBLISHED),
+        method="gpt2",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        prompts=PROMPTS,
+    shell:
+        "python -m equitune --log {log:q} language published --source {input:q}"
+        " --model {wildcards.model} {params.prompts} --output {output:q}"
+
+
+rule language_scorer:
+    input:
+        train=f"results/sources/{REGARD_TRAIN}",
+        dev="results/sources/nlg-bias/dev.tsv",
+        test="results/sources/nlg-bias/test.tsv",
+    output:
+        scorer="results/language/scorer/model.safetensors",
+        accuracy=report(
+            "results/tables/regard_scorer.csv",
+            category="Fairness of language models",
+            caption="../report/language_scorer.rst",
+            labels={"what": "accuracy of the regard scorer", "kind": "table"},
+        ),
+    log:
+        "results/logs/language_scorer.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} language scorer --train {input.train:q}"
+        " --dev {input.dev:q} --test {input.test:q} --output {output.scorer:q}"
+        " --accuracy {output.accuracy:q}"
+
+
+# one job a cell: scoring all methods' texts takes seconds
+rule language_evaluate:
+    input:
+        samples=language_methods("samples.jsonl"),
+        measures=language_measures,
+        scorer=language_scorer,
+    output:
+        regard=f"{LANGUAGE_CELL}/regard.csv",
+        fairness=f"{LANGUAGE_CELL}/fairness.csv",
+        texts=f"{LANGUAGE_CELL}/texts.csv",
+    log:
+        "results/logs/language_evaluate/{model}_{seed}.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=GPU,
+    params:
+        measures=lambda w, input: " ".join(
+            f"--measures {shlex.quote(path)}" for path in input.measures
+        ),
+        scorer=as_json(SCORER),
+        trained=lambda w, input: (
+            f"--trained {shlex.quote(trained(input.scorer))}" if input.scorer else ""
+        ),
+        prompts=PROMPTS,
+        mask="--mask" if LANGUAGE.mask else "--no-mask",
+        cut="--first-sentence" if LANGUAGE.first_sentence else "--no-first-sentence",
+        device=CONFIG.device,
+    shell:
+        "python -m equitune --log {log:q} language evaluate {input.samples:q} {params.measures}"
+        " --scorer {params.scorer:q} {params.trained} --seed {wildcards.seed} {params.prompts}"
+        " {params.mask} {params.cut} --device {params.device} --regard {output.regard:q}"
+        " --fairness {output.fairness:q} --texts {output.texts:q}"
+
+
+# tokens per second against the published way; `snakemake benchmarks`. It needs no model: random
+# weights cost what trained ones do
+rule language_throughput:
+    output:
+        "results/tables/language_throughput.csv",
+    log:
+        "results/logs/language_throughput.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: lambda w: workflow.cores  # nothing beside it, so that the clock is its own
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        script=str(ROOT / "benchmarks" / "language_throughput.py"),
+    shell:
+        "python {params.script:q} --output {output:q} > {log:q} 2>&1"

@@ -1,0 +1,188 @@
+# Tables from the runs' rows.
+localrules:
+    scan_table,
+    image_table,
+    image_elements,
+    image_examples,
+    regard_table,
+    fairness_table,
+    language_texts,
+
+
+rule scan_table:
+    input:
+        expand(
+            f"{SCAN_CELL}/evaluation.csv",
+            task=SCAN.tasks,
+            architecture=SCAN.architectures,
+            seed=SCAN.seeds,
+        ),
+    output:
+        table=report(
+            "results/tables/scan.csv",
+            category="Compositional generalization",
+            caption="../report/scan_table.rst",
+            labels={"what": "all runs", "kind": "table"},
+        ),
+        summary=report(
+            "results/tables/scan_summary.csv",
+            category="Compositional generalization",
+            caption="../report/scan_summary.rst",
+            labels={"what": "mean, sd and n over seeds", "kind": "table"},
+        ),
+    log:
+        "results/logs/scan_table.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} results table scan {input:q}"
+        " --output {output.table:q} --summary {output.summary:q}"
+
+
+rule image_table:
+    input:
+        expand(
+            f"{IMAGE_CELL}/evaluation.csv",
+            dataset=IMAGE.datasets,
+            architecture=IMAGE.architectures,
+            seed=IMAGE.seeds,
+        ),
+    output:
+        table=report(
+            "results/tables/image.csv",
+            category="Image classification",
+            caption="../report/image_table.rst",
+            labels={"what": "all runs", "kind": "table"},
+        ),
+        summary=report(
+            "results/tables/image_summary.csv",
+            category="Image classification",
+            caption="../report/image_summary.rst",
+            labels={"what": "mean, sd and n over seeds", "kind": "table"},
+        ),
+    log:
+        "results/logs/image_table.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} results table image {input:q}"
+        " --output {output.table:q} --summary {output.summary:q}"
+
+
+rule image_elements:
+    input:
+        expand(
+            f"{IMAGE_CELL}/elements.csv",
+            dataset=IMAGE.datasets,
+            architecture=IMAGE.architectures,
+            seed=IMAGE.seeds,
+        ),
+    output:
+        report(
+            "results/tables/image_elements.csv",
+            category="Image classification",
+            caption="../report/image_elements.rst",
+            labels={"what": "accuracy for each group element", "kind": "table"},
+        ),
+    log:
+        "results/logs/image_elements.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} results table image-elements {input:q}"
+        " --output {output:q}"
+
+
+rule image_examples:
+    input:
+        expand(
+            f"{IMAGE_CELL}/examples.csv",
+            dataset=IMAGE.datasets,
+            architecture=IMAGE.architectures,
+            seed=IMAGE.seeds,
+        ),
+    output:
+        "results/tables/image_examples.csv",  # pictures in letters: for the figures, not the report
+    log:
+        "results/logs/image_examples.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} results table image-examples {input:q}"
+        " --output {output:q}"
+
+
+rule regard_table:
+    input:
+        language_parts("regard.csv"),
+    output:
+        table=report(
+            "results/tables/regard.csv",
+            category="Fairness of language models",
+            caption="../report/language_regard_table.rst",
+            labels={"what": "regard of each demographic", "kind": "table"},
+        ),
+        summary=report(
+            "results/tables/regard_summary.csv",
+            category="Fairness of language models",
+            caption="../report/language_regard_summary.rst",
+            labels={"what": "regard: mean, sd and n over seeds", "kind": "table"},
+        ),
+    log:
+        "results/logs/regard_table.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} results table regard {input:q}"
+        " --output {output.table:q} --summary {output.summary:q}"
+
+
+rule fairness_table:
+    input:
+        language_parts("fairness.csv"),
+    output:
+        table=report(
+            "results/tables/fairness.csv",
+            category="Fairness of language models",
+            caption="../report/language_fairness_table.rst",
+            labels={"what": "gaps, distances, perplexity", "kind": "table"},
+        ),
+        summary=report(
+            "results/tables/fairness_summary.csv",
+            category="Fairness of language models",
+            caption="../report/language_fairness_summary.rst",
+            labels={"what": "gaps: mean, sd and n over seeds", "kind": "table"},
+        ),
+    log:
+        "results/logs/fairness_table.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} results table fairness {input:q}"
+        " --output {output.table:q} --summary {output.summary:q}"
+
+
+rule language_texts:
+    input:
+        language_parts("texts.csv"),
+    output:
+        report(
+            "results/tables/language_texts.csv",
+            category="Fairness of language models",
+            caption="../report/language_texts.rst",
+            labels={"what": "texts, demographics side by side", "kind": "table"},
+        ),
+    log:
+        "results/logs/language_texts.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} results table language-texts {input:q}"
+        " --output {output:q}"
