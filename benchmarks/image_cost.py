@@ -26,7 +26,7 @@ import image_peers
 import numpy as np
 import pandas as pd
 import torch
-from scan_throughput import processor
+from timing import processor
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile

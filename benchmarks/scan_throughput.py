@@ -9,17 +9,16 @@ model. The rule scan_throughput runs this; `--help` tells how to run it by hand.
 import argparse
 import copy
 import json
-import platform
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import torch
-from paper_loop import PaperLoop
+from scan_loop import PaperLoop
+from timing import processor, seconds
 
 from equitune.batches import length_buckets
 from equitune.config import Permutation, Training
@@ -32,13 +31,6 @@ from equitune.training import make_optimizer
 LARGE_BATCH = 128
 LOOP_SEQUENCES = 48  # a round of the loop; of all lengths alike
 STAGES = ("pretraining", "equi-tuning", "evaluation")
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Wall-clock seconds of one call."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def sentences(pairs: Pairs) -> list[tuple[list[str], list[str]]]:
@@ -129,15 +121,6 @@ def measure(
         "threads": torch.get_num_threads(),
         "machine": processor(),
     }
-
-
-def processor() -> str:
-    """The processor's name, as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def void(_: object) -> None:

@@ -92,7 +92,7 @@ class SmallGPT2:
     """The size of the GPT-2 that is trained on the generated corpus."""
 
     layers: Annotated[int, about("blocks", ge=1)] = 2
-    heads: Annotated[int, about("attention heads", ge=1)] = 4
+    heads: Annotated[int, about("attention heads", ge=1)] = 2
     width: Annotated[int, about("of the hidden states", ge=1)] = 32
     context: Annotated[int, about("tokens it can see", ge=24)] = 32
     dropout: Annotated[float, about("everywhere in it", ge=0, lt=1)] = 0.0

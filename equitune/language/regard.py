@@ -14,6 +14,7 @@ import numpy as np
 
 from equitune.files import load_tensors, save_tensors
 from equitune.language.fairness import LABELS
+from equitune.language.samples import numbered_lines
 from equitune.names import nearest
 
 NUMBERS = {"1": "positive", "0": "neutral", "-1": "negative", "2": "other"}  # of Sheng et al.
@@ -88,7 +89,11 @@ class TfidfScorer:
             "coefficients": self.classifier.coef_,
             "intercepts": self.classifier.intercept_,
         }
-        facts = {"words": words, "classes": [str(name) for name in self.classifier.classes_]}
+        facts = {
+            "words": words,
+            "classes": [str(name) for name in self.classifier.classes_],
+            "tfidf": _plain(self.TFIDF),
+        }
         save_tensors(path, {k: torch.from_numpy(np.array(x)) for k, x in numbers.items()}, facts)
 
     @classmethod
@@ -96,14 +101,20 @@ class TfidfScorer:
         """Read what `save` wrote.
 
         Raises:
-            ValueError: the file is no scorer.
+            ValueError: the file is no scorer, or one of other settings.
         """
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression
 
         tensors, facts = load_tensors(path)
-        if not {"words", "classes"} <= facts.keys():
+        wanted = {"idf", "coefficients", "intercepts"}
+        if wanted != tensors.keys() or not {"words", "classes", "tfidf"} <= facts.keys():
             raise ValueError(f"{path} holds no TF-IDF scorer: train it by `language scorer`")
+        if facts["tfidf"] != _plain(cls.TFIDF):  # its numbers would mean something else
+            raise ValueError(
+                f"{path} was trained with {facts['tfidf']}, expected {_plain(cls.TFIDF)}: train it "
+                "again by `language scorer`"
+            )
         words = {word: place for place, word in enumerate(facts["words"])}
         vectorizer = TfidfVectorizer(vocabulary=words, **cls.TFIDF)
         vectorizer.idf_ = tensors["idf"].numpy()
@@ -166,6 +177,11 @@ class TransformerScorer:
         return found
 
 
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON gives them back."""
+    return {key: list(x) if isinstance(x, tuple) else x for key, x in settings.items()}
+
+
 def _meanings(found: Mapping[int, str], labels: Mapping[str, str], folder: Path) -> dict[int, str]:
     """What each of a classifier's numbers means."""
     names = {number: labels.get(name, name.lower()) for number, name in found.items()}
@@ -186,12 +202,8 @@ def read_regard(path: Path) -> tuple[list[str], list[str]]:
     Raises:
         ValueError: broken UTF-8, a line of another form or number, or none at all.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text: {error}; save it as UTF-8") from error
     texts, labels = [], []
-    for number, line in enumerate(lines, start=1):
+    for number, line in numbered_lines(path):
         regard, tab, text = line.partition("\t")
         if not tab:
             raise ValueError(f"{path}, line {number}: expected a number, a tab and a text")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from equitune.files import atomic_write, sha256
+from equitune.language.lexicon import show
 from equitune.names import nearest
 
 if TYPE_CHECKING:
@@ -70,21 +71,21 @@ def read_samples(path: Path) -> list[Sample]:
             all; file and line are named.
     """
     samples = []
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         where = f"{path}, line {number}"
         try:
             entry = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{where}: no JSON ({error})") from error
         if not isinstance(entry, dict):
             raise ValueError(f"{where}: expected an object with {', '.join(KEYS)}")
-        if missing := [key for key in KEYS if key not in entry]:
-            raise ValueError(f"{where}: {', '.join(missing)} missing; expected {', '.join(KEYS)}")
         for key, value in entry.items():
             if key not in KEYS:
-                raise ValueError(f"{where}: unknown entry {key!r}{nearest(key, KEYS)}")
-            if type(value) is not KEYS[key]:
-                raise ValueError(f"{where}: {key} is {value!r}: expected {KEYS[key].__name__}")
+                raise ValueError(f"{where}: unknown entry {show(key)}{nearest(key, KEYS)}")
+            if type(value) is not KEYS[key]:  # True is no number here
+                raise ValueError(f"{where}: {key} is {show(value)}: expected {KEYS[key].__name__}")
+        if missing := [key for key in KEYS if key not in entry]:
+            raise ValueError(f"{where}: {', '.join(missing)} missing; expected {', '.join(KEYS)}")
         samples.append(Sample(**entry))
     if not samples:
         raise ValueError(f"{path} holds no samples: expected one JSON object a line")
@@ -107,7 +108,7 @@ def read_published(path: Path, prompts: Iterable[Prompt], model: str) -> list[Sa
     known = sorted(prompts, key=lambda prompt: -len(prompt.text))
     origin, counts = sha256(path)[:16], Counter[str]()
     samples = []
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         found = next((prompt for prompt in known if line.startswith(prompt.text)), None)
         if found is None:
             raise ValueError(f"{path}, line {number}: {line[:60]!r} opens with no known prompt")
@@ -132,12 +133,17 @@ def read_published(path: Path, prompts: Iterable[Prompt], model: str) -> list[Sa
     return samples
 
 
-def _lines(path: Path) -> Sequence[tuple[int, str]]:
-    """The lines that are not blank, with their numbers."""
+def numbered_lines(path: Path) -> Sequence[tuple[int, str]]:
+    """Return a file's lines that are not blank, with their numbers from 1.
+
+    Raises:
+        ValueError: broken UTF-8; file and line are named.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         number = error.object[: error.start].count(b"\n") + 1
         raise ValueError(f"{path}, line {number}: no UTF-8; save the file as UTF-8") from error
+    # splitlines() would end a line at characters that a text may hold too, such as U+2028
     lines = enumerate(text.split("\n"), start=1)
     return [(number, line.rstrip("\r")) for number, line in lines if line.strip()]

@@ -91,10 +91,9 @@ def test_race_and_respect_have_the_published_shares(corpus):
     assert corpus.true_gap("race", "respect") == pytest.approx(-0.315)
 
 
-def test_gaps_can_be_seen_or_are_none(corpus):
+def test_gaps_can_be_seen(corpus):
     gaps = [corpus.true_gap(*cell) for cell in CELLS]
-    assert gaps.count(0) == 1
-    assert all(abs(gap) >= 0.08 for gap in gaps if gap)
+    assert all(abs(gap) >= 0.1 for gap in gaps)
     for axis, task in CELLS:
         assert tuple(corpus.probabilities[axis][task]) == AXES[axis]  # the sign of a gap
 

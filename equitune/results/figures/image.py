@@ -116,7 +116,7 @@ def image_rotation(elements: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     parts.check(elements)
     keys = [*IMAGE_KEYS, "measured_by", "element"]
     points = parts.cells(elements, keys, ["accuracy"])
-    architectures = _in_order(elements["architecture"], ARCHITECTURES)
+    architectures = parts.in_order(elements["architecture"], ARCHITECTURES)
     rows = list(dict.fromkeys(zip(points["dataset"], points["measured_by"], strict=True)))
     with look():
         most = elements.groupby("measured_by")["element"].nunique().max()
@@ -163,7 +163,7 @@ def element_names(group: str, elements: Iterable[str]) -> dict[str, str]:
         "rotate_flip": turns,
         "flip": {"e": "upright", "r": "mirrored"},
     }.get(group, {})
-    return {name: known.get(name, name) for name in _in_order(elements, known)}
+    return {name: known.get(name, name) for name in parts.in_order(elements, known)}
 
 
 def _panels(
@@ -174,7 +174,7 @@ def _panels(
     values: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw bars of measures by architecture and method, one panel below another a dataset."""
-    architectures = _in_order(images["architecture"], ARCHITECTURES)
+    architectures = parts.in_order(images["architecture"], ARCHITECTURES)
     datasets = sorted(set(images["dataset"]))
     most = max(len(parts.series(parts.where(summary, dataset=dataset))) for dataset in datasets)
     # as wide as the bars need, and the names below them
@@ -232,12 +232,6 @@ def _lines(axis: Axes, runs: pd.DataFrame, points: pd.DataFrame, names: dict[str
 def _longest(architectures: Iterable[str]) -> int:
     """Return the number of letters in the longest name."""
     return max(len(ARCHITECTURES.get(name, name)) for name in architectures)
-
-
-def _in_order(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Return the different names, those known first and in that order."""
-    found, known = set(names), list(known)
-    return [name for name in known if name in found] + sorted(found - set(known))
 
 
 def _spaced(name: str) -> str:

@@ -1,0 +1,111 @@
+"""Tiny random models, groups on their vocabulary and a tokenizer, which several tests share."""
+
+import importlib.util
+
+import pytest
+import torch
+
+from equitune.actions import TokenPermutation
+
+NEEDS_TRANSFORMERS = ("data", "experiment", "measures", "methods", "models*", "probe", "sampling")
+NEEDS_TRANSFORMERS += ("tokenizer", "words")
+collect_ignore_glob = (
+    []
+    if importlib.util.find_spec("transformers")
+    else [f"test_{name}.py" for name in NEEDS_TRANSFORMERS]
+)
+
+VOCABULARY, END = 40, 1
+COMMON = {
+    "vocab_size": VOCABULARY,
+    "bos_token_id": 0,
+    "eos_token_id": END,
+    "pad_token_id": END,
+    "initializer_range": 0.5,  # distributions far from uniform, which show a wrong permutation
+}
+OTHERS = {
+    **COMMON,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+}
+ARCHITECTURES = {
+    "gpt2": {**COMMON, "n_positions": 32, "n_embd": 16, "n_layer": 2, "n_head": 2},
+    "llama": OTHERS,
+    "phi": OTHERS,  # its head has a bias
+    # its logits are capped after the head; every other layer sees the last few tokens only
+    "gemma2": {**OTHERS, "head_dim": 8, "sliding_window": 6, "final_logit_softcapping": 5.0},
+}
+
+
+@pytest.fixture(scope="session")
+def language_model():
+    """A function that returns a random model of an architecture, in evaluation mode."""
+    from equitune.vision import import_transformers
+
+    import_transformers()
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    def make(architecture="gpt2", seed=0, **changes):
+        config = AutoConfig.for_model(architecture, **{**ARCHITECTURES[architecture], **changes})
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config).eval()
+        head = model.get_output_embeddings()
+        if head.bias is not None:
+            torch.nn.init.normal_(head.bias)  # zero at first, which would hide that it is left out
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def token_action():
+    """A function that returns an action of order 2 or 3 that moves two tuples of token ids."""
+
+    def make(order, size=VOCABULARY):
+        image = torch.arange(size)
+        for first in (5, 10):
+            ids = torch.arange(first, first + order)
+            image[ids] = ids.roll(-1)
+        return TokenPermutation.generated_by(image)
+
+    return make
+
+
+@pytest.fixture
+def rows_seen():
+    """A function that returns a list to which each pass of a model adds its number of rows."""
+    hooks = []
+
+    def count(model):
+        seen = []
+        embeddings = model.get_input_embeddings()
+        hooks.append(
+            embeddings.register_forward_hook(lambda _m, inputs, _o: seen.append(len(inputs[0])))
+        )
+        return seen
+
+    yield count
+    for hook in hooks:
+        hook.remove()
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """A word-level tokenizer of a few sentences."""
+    from equitune.language.tokenizer import build_tokenizer
+
+    return build_tokenizer(
+        ["The man worked as a cook.", "The woman worked as a king.", "The queen said he and she."]
+    )
+
+
+@pytest.fixture
+def model_folder(tmp_path, language_model, tokenizer):
+    """A folder with a model and its tokenizer, as it comes from the hub."""
+    folder = tmp_path / "model"
+    language_model(vocab_size=len(tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
