@@ -55,7 +55,8 @@ def default_rate(default):
 
 def test_the_default_has_every_key_of_the_schema(default):
     """Schema defaults are not applied in remote jobs by some Snakemakes: the file is complete."""
-    for section, kind in (("scan", config.Scan), ("retrieve", config.Retrieve)):
+    kinds = {"scan": config.Scan, "retrieve": config.Retrieve, "language": config.Language}
+    for section, kind in kinds.items():
         assert default[section].keys() == kind.__dataclass_fields__.keys()
     assert default.keys() == config.Config.__dataclass_fields__.keys()
 
@@ -103,6 +104,56 @@ def test_every_key_has_a_meaning():
         ("scan.tasks", [], "scan.tasks is []"),
         ("scan.seeds", [0, 1, 0], "scan.seeds: 0 stands there twice"),
         ("scan.groups.add_jump", ["verbs", "verbs"], "scan.groups.add_jump: 'verbs' stands there"),
+        (
+            "language.models",
+            ["small", "gpt3"],
+            "models: unknown model 'gpt3'; did you mean 'gpt2'?",
+        ),
+        (
+            "language.models",
+            ["small", "small"],
+            "language.models: 'small' stands there twice; name",
+        ),
+        ("language.methods", ["equi", "equi"], "language.methods: 'equi' stands there twice; name"),
+        ("language.methods", ["equl"], "language.methods[0]: unknown value 'equl'; did you mean"),
+        ("language.axes", ["race", "race"], "language.axes: 'race' stands there twice; name it"),
+        ("language.tasks", ["respect", "respect"], "language.tasks: 'respect' stands there twice"),
+        ("language.seeds", [0, 0], "language.seeds: 0 stands there twice; name it once"),
+        ("language.scorer", "tfdf", "language.scorer: unknown 'tfdf'; did you mean 'tfidf'?"),
+        ("language.lexicons.race", ..., "lexicons: nothing for race; add race: NAME to language.l"),
+        ("language.axes", ["age"], "language.lexicons: nothing for age; add age: NAME to language"),
+        ("language.sources.gpt2.location", ..., "language.sources.gpt2: kind hub needs a location"),
+        ("language.sources.gpt2.revision", None, "sources.gpt2: pin the hub's model by revision: "),
+        (
+            "language.sources.mine",
+            {"kind": "folder"},
+            "language.sources.mine: kind folder needs a location",
+        ),
+        (
+            "language.sources.published.location",
+            "",
+            "language.sources.published: kind samples needs a location",
+        ),
+        ("language.sources.small.kind", "corpse", "unknown value 'corpse'; did you mean 'corpus'?"),
+        (
+            "language.scorers.tfidf",
+            {"kind": "tfidf"},
+            "language.scorers.tfidf: kind tfidf needs a location",
+        ),
+        (
+            "language.scorers.mine",
+            {"kind": "transformer"},
+            "language.scorers.mine: kind transformer needs a location",
+        ),
+        (
+            "language.scorers.regardv3.labels",
+            {"LABEL_0": "negativ"},
+            "unknown value 'negativ'; did you mean 'negative'",
+        ),
+        ("language.network.heads", 5, "language.network: width 32 is no multiple of 5 heads; chan"),
+        ("language.sampling.top_p", 0, "language.sampling.top_p is 0"),
+        ("language.sampling.topk", 4, "unknown key 'topk' in language.sampling; did you mean 'top"),
+        ("language.per_prompt", 5, "language.per_prompt is 5"),
         ("device", "gpu", "device is 'gpu': expected auto, cpu, cuda, cuda:N or mps"),
         ("device", ..., "device is missing; config/config.yaml has every key"),
         ("scan", None, "scan is None"),

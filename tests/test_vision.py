@@ -1,4 +1,4 @@
-"""torchvision imports beside any build of torch, and is left alone where it can be."""
+"""torchvision and transformers import beside any build of torch, and are left alone if they can."""
 
 import importlib.util
 import subprocess
@@ -6,10 +6,13 @@ import sys
 
 import pytest
 
-from equitune.vision import import_torchvision
+from equitune.vision import import_torchvision, import_transformers
 
 needs_torchvision = pytest.mark.skipif(
     importlib.util.find_spec("torchvision") is None, reason="torchvision is not installed"
+)
+needs_transformers = pytest.mark.skipif(
+    importlib.util.find_spec("transformers") is None, reason="transformers is not installed"
 )
 
 
@@ -59,3 +62,49 @@ def test_a_missing_one_names_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'equitune\[image\]'"):
         import_torchvision()
+
+
+@needs_transformers
+def test_models_of_transformers_work():
+    done = python(
+        "from equitune.vision import import_transformers\n"
+        "transformers = import_transformers()\n"
+        "from transformers import GPT2Config, GPT2LMHeadModel\n"
+        "import torch\n"
+        "model = GPT2LMHeadModel(GPT2Config(vocab_size=9, n_embd=4, n_layer=1, n_head=1))\n"
+        "print(tuple(model(torch.zeros(1, 2).long()).logits.shape))\n"
+        "print(import_transformers() is transformers)"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(1, 2, 9)\nTrue\n"
+
+
+def test_transformers_is_imported_after_torchvision(tmp_path):
+    (tmp_path / "torchvision.py").write_text("")
+    (tmp_path / "transformers.py").write_text("import sys\nseen = 'torchvision' in sys.modules")
+    code = "from equitune.vision import import_transformers\nprint(import_transformers().seen)"
+    assert python(code, tmp_path).stdout == "True\n"
+
+
+def test_transformers_does_without_torchvision(tmp_path):
+    (tmp_path / "transformers.py").write_text("answer = 42")
+    code = (
+        "sys.modules['torchvision'] = None\n"
+        "from equitune.vision import import_transformers\n"
+        "print(import_transformers().answer)"
+    )
+    assert python(code, tmp_path).stdout == "42\n"
+
+
+def test_missing_transformers_names_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'equitune\[language\]'"):
+        import_transformers()
+
+
+def test_what_transformers_itself_misses_is_not_hidden(tmp_path):
+    (tmp_path / "torchvision.py").write_text("")
+    (tmp_path / "transformers.py").write_text("import nowhere_to_be_found")
+    code = "from equitune.vision import import_transformers\nimport_transformers()"
+    error = python(code, tmp_path).stderr.splitlines()[-1]
+    assert error == "ModuleNotFoundError: No module named 'nowhere_to_be_found'"

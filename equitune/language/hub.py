@@ -27,7 +27,8 @@ def fetch(location: str, revision: str, manifest: Path, mirror: str | None = Non
         mirror: folder that is looked in first, under hub/<id>; a URL is for single files only.
 
     Raises:
-        RetrievalError: the model cannot be had; what is there is kept, to be taken up again.
+        RetrievalError: the model has no safetensors, or cannot be had; of a download that broke
+            off what is there is kept, to be taken up again.
     """
     folder = manifest.parent
     part = folder.with_name(f".{folder.name}.part")
@@ -41,6 +42,7 @@ def fetch(location: str, revision: str, manifest: Path, mirror: str | None = Non
         _download(location, revision, part, copy)
     shutil.rmtree(part / ".cache", ignore_errors=True)  # the hub's notes on what it has brought
     if not any(part.glob("*.safetensors")):
+        shutil.rmtree(part)  # another revision must not be mixed with it
         raise RetrievalError(
             f"{location} has no *.safetensors: choose a revision that has; pickles are not loaded"
         )

@@ -32,15 +32,18 @@ def load(
     from transformers.utils import logging as messages
 
     messages.disable_progress_bar()
+    messages.set_verbosity_error()  # its report of several lines: what is wrong is raised below
     if not (folder / "config.json").is_file() or not weights(folder):
         raise ValueError(
             f"{folder} has no config.json or no *.safetensors: expected a model's folder of "
             "Hugging Face"
         )
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, use_safetensors=True, dtype=PRECISIONS[precision]
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder, use_safetensors=True, dtype=PRECISIONS[precision], output_loading_info=True
         )
+        if missing := sorted(found["missing_keys"]):  # transformers leaves these random
+            raise ValueError(f"missing weights: {', '.join(missing)}")
     except Exception as error:  # whatever a damaged file makes of it
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{folder} holds no language model that can be read ({reason})") from error

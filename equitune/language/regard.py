@@ -19,6 +19,7 @@ from equitune.names import nearest
 
 NUMBERS = {"1": "positive", "0": "neutral", "-1": "negative", "2": "other"}  # of Sheng et al.
 BATCH = 64
+TOKENS = 512  # of a text at most, where neither tokenizer nor model says
 
 
 class Scorer(Protocol):
@@ -146,15 +147,26 @@ class TransformerScorer:
 
         import_transformers()
         from transformers import AutoModelForSequenceClassification
+        from transformers.utils import logging as messages
 
+        messages.disable_progress_bar()
+        if not (folder / "config.json").is_file():  # a name would be asked for on the hub
+            raise ValueError(f"{folder} holds no text classifier: it has no config.json")
         try:
-            model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
+            model, notes = AutoModelForSequenceClassification.from_pretrained(
+                folder, use_safetensors=True, output_loading_info=True
+            )
         except Exception as error:  # whatever a missing or damaged file makes of it
             reason = " ".join(str(error).split())[:200]
             raise ValueError(f"{folder} holds no text classifier ({reason})") from error
+        if missing := sorted(notes["missing_keys"]):  # transformers puts random numbers there
+            raise ValueError(f"{folder} holds no text classifier: {', '.join(missing)} missing")
         self.tokenizer = load_tokenizer(str(folder))
         self.model = model.to(device).eval()
         self.names = _meanings(model.config.id2label, labels or {}, folder)
+        positions = getattr(model.config, "max_position_embeddings", None)
+        # a tokenizer may not say what its model reads at most
+        self.longest = min(self.tokenizer.model_max_length, positions or TOKENS)
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
         """Return one of `LABELS` for each text."""
@@ -168,6 +180,7 @@ class TransformerScorer:
                 [texts[place] for place in places],
                 padding=True,
                 truncation=True,
+                max_length=self.longest,
                 return_tensors="pt",
             )
             with torch.inference_mode():

@@ -62,11 +62,11 @@ def language_model():
 
 @pytest.fixture(scope="session")
 def token_action():
-    """A function that returns an action of order 2 or 3 that moves two tuples of token ids."""
+    """A function that returns an action of order 2 or 3 that moves tuples of token ids."""
 
     def make(order, size=VOCABULARY):
         image = torch.arange(size)
-        for first in (5, 10):
+        for first in (5, 10, *range(22, 37, 3)):  # many, so that texts have some of them
             ids = torch.arange(first, first + order)
             image[ids] = ids.roll(-1)
         return TokenPermutation.generated_by(image)

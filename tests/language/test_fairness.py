@@ -121,6 +121,14 @@ def test_intervals_of_three_demographics_hold_for_all_pairs_at_once():
     assert 0.90 <= np.mean([gap.low <= 0 <= gap.high for gap in gaps]) <= 0.995
 
 
+def test_the_interval_of_three_is_wider_than_that_of_the_pair_alone():
+    three = simulate([SHARES[0], SHARES[1], SHARES.mean(0)], np.random.default_rng(7), texts=100)
+    wide, narrow = regard_gap(three), regard_gap(three[:2])
+    assert wide.pair == narrow.pair == (0, 1)
+    assert wide.gap == narrow.gap
+    assert wide.low < narrow.low - 0.01 < narrow.high + 0.01 < wide.high
+
+
 @pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize("order", [2, 3])
 def test_p_values_are_uniform_without_a_gap(order):

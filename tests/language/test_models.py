@@ -11,7 +11,9 @@ from equitune.language.models import EquiCausalLM, EquiCausalLMConfig, positions
 
 GENERAL = [8, 9]
 # contexts with words of both tuples, one of them, none; 13 … are neutral
-CONTEXTS = torch.tensor([[3, 5, 13, 8, 20], [3, 6, 13, 8, 20], [11, 14, 9, 5, 30], [2, 17, 8, 4, 3]])
+CONTEXTS = torch.tensor(
+    [[3, 5, 13, 8, 20], [3, 6, 13, 8, 20], [11, 14, 9, 5, 30], [2, 17, 8, 4, 3]]
+)
 CONTINUATIONS = torch.tensor([[6, 10, 21, 9], [5, 5, 11, 22], [16, 2, 10, 8], [13, 15, 5, 6]])
 CLOSE = {"atol": 2e-5, "rtol": 1e-5}
 every_architecture = pytest.mark.parametrize("architecture", ["gpt2", "llama", "phi", "gemma2"])

@@ -1,11 +1,14 @@
 """Scorers say what they should, come back as they were saved, and go by the text alone."""
 
 import json
+import pickle
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from equitune.files import save_tensors
+from equitune.files import load_tensors, save_tensors
 from equitune.language import regard
 from equitune.language.fairness import LABELS
 from equitune.language.regard import (
@@ -83,6 +86,12 @@ def test_labelled_texts_are_read(tmp_path):
     assert {*regard.NUMBERS.values()} == {*LABELS}
 
 
+def test_only_a_newline_ends_a_labelled_text(tmp_path):
+    file = tmp_path / "train.tsv"
+    file.write_bytes("1\tXYZ is\u2028kind\x0band\u0085brave.\r\n-1\tXYZ is rude.".encode())
+    assert read_regard(file)[0] == ["XYZ is\u2028kind\x0band\u0085brave.", "XYZ is rude."]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -90,7 +99,7 @@ def test_labelled_texts_are_read(tmp_path):
         (b"1\tXYZ is.\n1 XYZ is.\n", "train.tsv, line 2: expected a number, a tab and a text"),
         (b"1\tXYZ is.\n3\tXYZ is.\n", "train.tsv, line 2: unknown regard '3'"),
         (b"1\tXYZ is.\npositive\tXYZ is.\n", "train.tsv, line 2: unknown regard 'positive'"),
-        (b"1\tXYZ is.\n0\tXYZ \xff.\n", "UTF-8"),
+        (b"1\tXYZ is.\n0\tXYZ \xff.\n", "train.tsv, line 2: no UTF-8"),
     ],
 )
 def test_a_malformed_file_is_one_line(tmp_path, content, expected):
@@ -159,17 +168,37 @@ def test_another_file_is_no_scorer(tmp_path):
         TfidfScorer.load(tmp_path / "model.safetensors")
     with pytest.raises(FileNotFoundError, match="scorer does not exist"):
         TfidfScorer.load(tmp_path / "scorer")
+    (tmp_path / "pickle").write_bytes(pickle.dumps({"words": ["kind"]}))
+    with pytest.raises(ValueError, match="no safetensors file"):
+        TfidfScorer.load(tmp_path / "pickle")
+
+
+def test_a_scorer_of_other_settings_is_refused(tfidf, tmp_path, monkeypatch):
+    tfidf.save(tmp_path / "scorer")
+    settings = TfidfScorer.TFIDF | {"sublinear_tf": False}
+    monkeypatch.setattr(TfidfScorer, "TFIDF", settings)
+    with pytest.raises(ValueError, match=r"scorer was trained with .*'sublinear_tf': True.* again"):
+        TfidfScorer.load(tmp_path / "scorer")
+
+
+def test_a_saved_scorer_is_numbers_and_words_without_code(tfidf, tmp_path):
+    tfidf.save(tmp_path / "scorer")
+    tensors, facts = load_tensors(tmp_path / "scorer")
+    assert {name: x.dtype for name, x in tensors.items()} == dict.fromkeys(
+        ("idf", "coefficients", "intercepts"), torch.float64
+    )
+    assert facts["classes"] == ["negative", "neutral", "positive"]
+    assert len(facts["words"]) == len(tensors["idf"]) == tensors["coefficients"].shape[1]
 
 
 @pytest.mark.parametrize("train", ["train.tsv", "train_other.tsv"])
 def test_the_published_sentences_teach_more_than_the_largest_class(shared, train):
     folder = shared / "mirror" / "nlg-bias"
     scorer = TfidfScorer.fit(*read_regard(folder / train))
-    for part, size, margin in (("dev", 60, 0.1), ("test", 30, 0.1)):
-        texts, labels = read_regard(folder / f"{part}.tsv")
-        assert len(texts) == size
-        largest = max(labels.count(label) for label in LABELS) / size
-        assert largest + margin < accuracy(scorer, texts, labels) < 0.85
+    texts, labels = read_regard(folder / "dev.tsv")  # the test part is not for looking at
+    assert len(texts) == 60
+    largest = max(labels.count(label) for label in LABELS) / len(texts)
+    assert accuracy(scorer, texts, labels) > largest + 0.1
 
 
 def test_a_transformer_says_what_its_model_says(classifier):
@@ -203,6 +232,16 @@ def test_a_long_text_is_cut_to_what_the_model_reads(classifier):
     assert score([" ".join(["kind"] * 500)]) == score([" ".join(["kind"] * 40)])
 
 
+def test_the_model_says_how_much_it_reads_where_its_tokenizer_does_not(classifier, renamed):
+    labels = dict(zip((f"LABEL_{k}" for k in range(4)), LABELS, strict=True))
+    settings = json.loads((renamed / "tokenizer_config.json").read_text())
+    del settings["model_max_length"]
+    (renamed / "tokenizer_config.json").write_text(json.dumps(settings))
+    score = TransformerScorer(renamed, labels)
+    assert score.tokenizer.model_max_length > 1000
+    assert score([" ".join(["kind"] * 500)]) == score([" ".join(["kind"] * 40)])
+
+
 def test_labels_of_other_names_take_a_mapping(classifier, renamed):
     labels = {"LABEL_0": "negative", "LABEL_1": "neutral", "LABEL_2": "positive"}
     with pytest.raises(ValueError, match=r"has the labels LABEL_3: say which of positive, neutral"):
@@ -222,6 +261,23 @@ def test_a_folder_without_a_classifier_is_named(classifier, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])
     with pytest.raises(ValueError, match="holds no text classifier"):
         TransformerScorer(tmp_path)
+
+
+def test_a_language_model_without_a_head_is_no_classifier(classifier, tmp_path):
+    for file in classifier.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    tensors, _ = load_tensors(tmp_path / "model.safetensors")
+    body = {name: x for name, x in tensors.items() if not name.startswith("classifier")}
+    save_file(body, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"classifier\.bias, classifier\.weight missing"):
+        TransformerScorer(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["missing", "sasha/regardv3"])
+def test_a_folder_that_is_not_there_is_not_asked_for_on_the_hub(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"{name} holds no text classifier: it has no config"):
+        TransformerScorer(Path(name))
 
 
 def test_sentiment_is_vaders():

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import asdict, replace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from equitune.language.prompts import Prompt, read_prompts
 from equitune.language.samples import Sample, read_published, read_samples, write_samples
@@ -92,6 +94,36 @@ def test_an_empty_file_holds_no_samples(tmp_path, content):
         read_samples(file)
     with pytest.raises(ValueError, match=r"samples\.jsonl holds no texts"):
         read_published(file, [prompt("The man worked as")], "published")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+CHANGED = st.dictionaries(st.sampled_from([*asdict(SAMPLE), "promt"]), JSON, max_size=2)
+LINES = st.binary(max_size=30) | JSON.map(json.dumps).map(str.encode)
+LINES |= CHANGED.map(lambda changes: json.dumps(asdict(SAMPLE) | changes).encode())
+
+
+@example([b"[" * 100_000])
+@example([line(prompt="x" * 10_000, seed="y" * 10_000)])
+@given(st.lists(LINES, max_size=3))
+def test_whatever_a_file_holds_is_samples_or_one_line(tmp_path_factory, lines):
+    file = tmp_path_factory.getbasetemp() / "any.jsonl"
+    file.write_bytes(b"\n".join(lines))
+    try:
+        samples, message = read_samples(file), None
+    except ValueError as error:
+        samples, message = [], str(error)
+    if message is None:
+        assert samples
+        assert all(type(sample.seed) is int for sample in samples)
+        assert all(isinstance(sample.text, str) for sample in samples)
+    else:
+        assert message.startswith(str(file))  # no other error in disguise
+        assert len(message.splitlines()) == 1
+        assert len(message) < len(str(file)) + 300
 
 
 def test_an_absent_file_is_named(tmp_path):

@@ -26,6 +26,15 @@ SLICE = {
         "pretraining": {"resnet18": IMAGE_STEPS},
         "tuning": {"resnet18": IMAGE_STEPS},
     },
+    "language": {
+        "methods": ["gpt2", "equi"],
+        "axes": ["gender", "race"],
+        "tasks": ["respect"],
+        "per_prompt": 20,
+        "sampling": {"samples": 4},
+        "network": {"layers": 1, "width": 8},
+        "pretraining": {"steps": 4, "batch_size": 8},
+    },
 }
 
 

@@ -7,7 +7,15 @@ import pytest
 
 pytestmark = pytest.mark.workflow
 
-FIGURES = {"scan_accuracy", "image_accuracy", "image_rotation", "image_orbit_digits_resnet18"}
+FIGURES = {
+    "scan_accuracy",
+    "image_accuracy",
+    "image_rotation",
+    "image_orbit_digits_resnet18",
+    "language_regard",
+    "language_gaps",
+    "language_fairness",
+}
 
 
 def figures(folder):
@@ -25,6 +33,7 @@ def test_two_cores_give_the_same_numbers_bit_for_bit(snakemake, small, finished,
     assert snakemake(tmp_path, "--cores", "2", settings=small).returncode == 0
     names = sorted(file.name for file in (finished / "results/tables").iterdir())
     assert {"scan.csv", "image.csv", "image_elements.csv", "image_examples.csv"} <= set(names)
+    assert {"regard.csv", "fairness.csv", "language_texts.csv", "truth.csv"} <= set(names)
     for name in names:
         compared = []
         for folder in (finished, tmp_path):
@@ -61,9 +70,9 @@ def test_the_report_holds_tables_and_figures(snakemake, small, finished):
     page = (finished / "results/report.html").read_text()
     for name in FIGURES:
         assert f"{name}.svg" in page
-    for name in ("scan_summary.csv", "image_summary.csv"):
+    for name in ("scan_summary.csv", "image_summary.csv", "fairness_summary.csv"):
         assert name in page
-    for caption in ("Exact match on SCAN", "Accuracy on the test set"):
+    for caption in ("Exact match on SCAN", "Accuracy on the test set", "Shares of regard"):
         assert caption in page
 
 
@@ -91,6 +100,10 @@ def test_figures_are_drawn_from_somebody_elses_tables(snakemake, small, finished
         (
             {"image": {"datasets": ["digitz"]}},
             "config: image.datasets[0]: unknown dataset 'digitz'; did you mean 'digits'?",
+        ),
+        (
+            {"language": {"models": ["smal"]}},
+            "config: language.models: unknown model 'smal'; did you mean 'small'?",
         ),
     ],
 )

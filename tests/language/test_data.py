@@ -1,0 +1,50 @@
+"""Texts become rows of ids, padded and cut without a token lost."""
+
+import pytest
+
+from equitune.language.data import IGNORED, blocks, encode, pad_rows, read_text
+
+
+def test_a_text_is_read_as_it_stands(tmp_path):
+    file = tmp_path / "text"
+    file.write_bytes("The cook’s\nqueen.\n".encode())
+    assert read_text(file) == "The cook’s\nqueen.\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"The \xff", "is no UTF-8 text: .*; save it as UTF-8"), (b" \n\n", "is empty: expected")],
+)
+def test_a_text_that_cannot_be_read_is_one_line(tmp_path, content, message):
+    file = tmp_path / "text"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        read_text(file)
+    assert str(file) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_text_longer_than_a_tokenizer_likes_is_encoded_whole(tokenizer, caplog):
+    tokenizer.model_max_length = 4
+    text = "The queen said he and she." * 3
+    ids = encode(tokenizer, text)
+    assert len(ids) == 3 * 7
+    assert tokenizer.decode(ids) == text
+    assert caplog.text == ""
+
+
+def test_rows_are_padded_behind_and_padding_has_no_label():
+    ids, labels, lengths = pad_rows([[4, 0, 6], [7], [0, 0]], pad=0)
+    assert ids.tolist() == [[4, 0, 6], [7, 0, 0], [0, 0, 0]]
+    # the token that pads is a label where it is none
+    assert labels.tolist() == [[4, 0, 6], [7, IGNORED, IGNORED], [0, 0, IGNORED]]
+    assert lengths.tolist() == [3, 1, 2]
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 10, 11])
+def test_blocks_hold_each_token_once(size):
+    ids = list(range(10))
+    found = blocks(ids, size)
+    assert [token for block in found for token in block] == ids
+    assert {len(block) for block in found[:-1]} <= {size}
+    assert 0 < len(found[-1]) <= size

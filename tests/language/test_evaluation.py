@@ -1,0 +1,277 @@
+"""Evaluation: texts masked, cut and scored, and the three tables that come of them."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from equitune.config import RegardScorer
+from equitune.language import evaluation
+from equitune.language.corpus import read_corpus
+from equitune.language.experiment import MEASURE_COLUMNS
+from equitune.language.prompts import read_prompts
+from equitune.language.regard import TfidfScorer, WordScorer, sentiment
+from equitune.language.samples import Sample, read_published, write_samples
+from equitune.results import tables
+
+WORDS, TFIDF = RegardScorer("words"), RegardScorer("tfidf", "regard_train")
+PROMPTS = """
+axes:
+  gender: {man: man, woman: woman}
+tasks:
+  respect: [was known for, was described as]
+"""
+GOOD, BAD = (min(words) for words in read_corpus().markers())
+# continuations of each prompt, and so 2 texts × 2 contexts of a demographic
+TEXTS = {
+    "man": {"was known for": [f" a {GOOD} act."] * 2, "was described as": [" a man.", f" {BAD}."]},
+    "woman": {
+        "was known for": [f" a {BAD} act.", " a cat."],
+        "was described as": [f" {BAD}.", f" {GOOD} and {BAD}."],
+    },
+}
+
+
+def everywhere(*continuations):
+    """The same continuations of all prompts."""
+    return {
+        who: {context: [text.format(who=who) for text in continuations] for context in contexts}
+        for who, contexts in TEXTS.items()
+    }
+
+
+def samples_of(texts, method="gpt2"):
+    """Samples of axis gender and task respect: {demographic: {context: continuations}}."""
+    return [
+        Sample(
+            model="small",
+            method=method,
+            axis="gender",
+            task="respect",
+            demographic=demographic,
+            context=context,
+            prompt=f"The {demographic} {context}",
+            continuation=text,
+            seed=place,
+            sample=place,
+            model_hash="0123456789abcdef",
+        )
+        for demographic, contexts in texts.items()
+        for context, continuations in contexts.items()
+        for place, text in enumerate(continuations)
+    ]
+
+
+@pytest.fixture
+def evaluate(tmp_path):
+    """A function that evaluates samples, a file for each list, and returns the three tables."""
+    (tmp_path / "prompts.yaml").write_text(PROMPTS)
+
+    def evaluate(*lists, measures=(), settings=WORDS, trained=None, seed=0, **options):
+        files = []
+        for place, samples in enumerate(lists):
+            files.append(tmp_path / str(place) / "samples.jsonl")
+            write_samples(files[-1], samples)
+        for place, table in enumerate(measures):
+            table.to_csv(tmp_path / str(place) / "measures.csv", index=False)
+        given = [tmp_path / str(place) / "measures.csv" for place in range(len(measures))]
+        outputs = [tmp_path / "out" / f"{name}.csv" for name in ("regard", "fairness", "texts")]
+        evaluation.evaluate(
+            files,
+            given,
+            settings,
+            trained,
+            seed,
+            evaluation.Outputs(*outputs),
+            tmp_path / "prompts.yaml",
+            **options,
+        )
+        return [pd.read_csv(path) for path in outputs]
+
+    return evaluate
+
+
+def shares(regard, demographic):
+    row = regard[regard["demographic"] == demographic].iloc[0]
+    return [row[label] for label in tables.REGARD_LABELS]
+
+
+def test_shares_and_gap_are_those_worked_out_by_hand(evaluate):
+    regard, fairness, _ = evaluate(samples_of(TEXTS), seed=3)
+    assert tuple(regard.columns) == tables.REGARD_COLUMNS
+    assert tuple(fairness.columns) == tables.FAIRNESS_COLUMNS
+    assert list(regard["demographic"]) == ["man", "woman"]
+    assert shares(regard, "man") == [0.5, 0.25, 0.25, 0]
+    assert shares(regard, "woman") == [0, 0.25, 0.5, 0.25]
+    assert set(regard["n"]) == {4}
+    assert set(regard["seed"]) == set(fairness["seed"]) == {3}
+    (row,) = fairness.to_dict("records")
+    assert (row["model"], row["method"], row["axis"], row["task"]) == (
+        "small",
+        "gpt2",
+        "gender",
+        "respect",
+    )
+    # man: (1 + -1/2) / 2, woman: (-1/2 + -1/2) / 2
+    assert row["regard_gap"] == pytest.approx(0.75)
+    assert row["regard_gap_low"] < 0.75 < row["regard_gap_high"]
+    assert row["pair"] == "man/woman"
+    assert row["n"] == 8
+    assert 0 < row["p_value"] <= 1
+    assert pd.isna(row["counterfactual_tv"])
+    assert pd.isna(row["perplexity"])
+
+
+def test_sentiment_is_the_mean_of_the_texts_that_were_scored(evaluate):
+    texts = everywhere(" a cat.", " a cat.")
+    texts["woman"] = texts["woman"] | {
+        "was known for": [" a horrible crime. A kind man.", " a cat."]
+    }
+    regard, _, _ = evaluate(samples_of(texts))
+    expected = sentiment(["XYZ was known for a horrible crime."])[0] / 4
+    assert expected < -0.1
+    assert list(regard["sentiment"]) == pytest.approx([0, expected])
+
+
+def test_each_file_is_a_method_with_the_measures_of_its_folder(evaluate):
+    methods = ("gpt2", "equi")
+    measures = [
+        pd.DataFrame([("gender", "respect", tv, 7.5)], columns=MEASURE_COLUMNS) for tv in (0.25, 0)
+    ]
+    files = [samples_of(TEXTS, method) for method in methods]
+    regard, fairness, texts = evaluate(*files, measures=measures)
+    assert list(fairness["method"]) == list(methods)
+    assert list(fairness["counterfactual_tv"]) == [0.25, 0]
+    assert list(fairness["perplexity"]) == [7.5, 7.5]
+    assert list(regard["method"]) == ["gpt2", "gpt2", "equi", "equi"]
+    assert list(texts["method"].value_counts()) == [8, 8]
+
+
+def test_the_first_texts_of_each_prompt_are_shown_whole(evaluate):
+    several = {who: {c: [*t, " x. y."] for c, t in parts.items()} for who, parts in TEXTS.items()}
+    _, _, texts = evaluate(samples_of(several))
+    assert tuple(texts.columns) == tables.LANGUAGE_TEXT_COLUMNS
+    assert len(texts) == 2 * 2 * evaluation.SHOWN
+    first = texts.iloc[0]
+    assert first["text"] == f"The man was known for a {GOOD} act."
+    assert (first["context"], first["sample"], first["regard"]) == ("was known for", 0, "positive")
+
+
+def test_the_order_of_the_texts_does_not_matter(evaluate):
+    samples = samples_of(TEXTS)
+    one, other = evaluate(samples), evaluate(samples[::-1])
+    for table, again in zip(one[:2], other[:2], strict=True):
+        pd.testing.assert_frame_equal(table, again)
+
+
+def test_only_the_first_sentence_counts_unless_all_do(evaluate):
+    texts = everywhere(f" a cat. A {BAD} act.")
+    regard, _, _ = evaluate(samples_of(texts))
+    assert shares(regard, "man") == [0, 1, 0, 0]
+    regard, _, _ = evaluate(samples_of(texts), cut=False)
+    assert shares(regard, "man") == [0, 0, 1, 0]
+
+
+def test_a_demographic_cannot_sway_a_scorer_unless_it_is_to_be_seen(evaluate, monkeypatch):
+    seen = []
+
+    class Spy(WordScorer):
+        def __call__(self, texts):
+            seen.append(list(texts))
+            return super().__call__(texts)
+
+    monkeypatch.setattr(evaluation, "make_scorer", lambda *_: Spy([], ["woman"]))
+    texts = everywhere(" one the {who} knew.")
+    regard, _, _ = evaluate(samples_of(texts))
+    assert shares(regard, "woman") == [0, 1, 0, 0]
+    assert set(seen[0]) == {f"XYZ {context} one XYZ knew." for context in TEXTS["man"]}
+    regard, _, _ = evaluate(samples_of(texts), mask_demographic=False)
+    assert shares(regard, "woman") == [0, 0, 1, 0]
+    assert "The woman was known for one the woman knew." in seen[1]
+
+
+def test_a_prompt_without_texts_is_named(evaluate, tmp_path):
+    samples = [
+        s for s in samples_of(TEXTS) if (s.demographic, s.context[:7]) != ("woman", "was kno")
+    ]
+    with pytest.raises(ValueError, match="gender, respect: no text of 'The woman was known for'"):
+        evaluate(samples)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"demographic": "dog"}, "a text of 'dog' 'was known for', but no such prompt: pass --pro"),
+        ({"axis": "gendre"}, "unknown axis 'gendre'; did you mean 'gender'"),
+        ({"task": "resect"}, "unknown task 'resect'; did you mean 'respect'"),
+    ],
+)
+def test_a_text_of_no_known_prompt_is_named(evaluate, changes, message):
+    samples = samples_of(TEXTS)
+    with pytest.raises(ValueError, match=message) as caught:
+        evaluate([*samples, replace(samples[0], **changes)])
+    assert "\n" not in str(caught.value)
+
+
+def test_measures_of_other_columns_are_named(evaluate):
+    with pytest.raises(ValueError, match=r"measures\.csv.*perplexity"):
+        evaluate(samples_of(TEXTS), measures=[pd.DataFrame({"axis": [], "task": []})])
+
+
+@pytest.mark.parametrize("kind", ["tfidf", "transformer"])
+def test_a_trained_scorer_needs_its_file(kind):
+    with pytest.raises(ValueError, match=f"a scorer of kind {kind} needs its file: pass --trained"):
+        evaluation.make_scorer(RegardScorer(kind, "somewhere"), None)
+
+
+def test_a_trained_scorer_is_written_with_its_accuracies(tmp_path):
+    lines = [f"{n}\tXYZ is {word}." for n, word in ((1, "kind"), (-1, "cruel"), (0, "tall"))]
+    for name, part in (("train", lines * 3), ("dev", lines), ("test", [*lines, "2\tXYZ is kind."])):
+        (tmp_path / name).write_text("\n".join(part))
+    output, accuracies = tmp_path / "out" / "model.safetensors", tmp_path / "out" / "accuracy.csv"
+    files = (tmp_path / name for name in ("train", "dev", "test"))
+    evaluation.train_scorer(*files, output, accuracies)
+    assert pd.read_csv(accuracies).to_dict("records") == [
+        {"part": "dev", "n": 3, "accuracy": 1.0, "published": 0.92},
+        {"part": "test", "n": 4, "accuracy": 0.75, "published": 0.80},
+    ]
+    score = evaluation.make_scorer(TFIDF, output)
+    assert isinstance(score, TfidfScorer)
+    assert score(["XYZ is cruel.", "XYZ is kind."]) == ["negative", "positive"]
+
+
+@pytest.fixture(scope="module")
+def published(shared, tmp_path_factory):
+    """The 6 000 published texts, scored by the published sentences' TF-IDF: the tables."""
+    folder, own = shared / "mirror" / "nlg-bias", tmp_path_factory.mktemp("published")
+    source = folder / "generated" / "small_gpt2_generated_samples.tsv"
+    write_samples(own / "samples.jsonl", read_published(source, read_prompts(), "published"))
+    parts = [folder / f"{part}.tsv" for part in ("train", "dev", "test")]
+    evaluation.train_scorer(*parts, own / "scorer", own / "accuracy.csv")
+    outputs = [own / f"{name}.csv" for name in ("regard", "fairness", "texts")]
+    evaluation.evaluate(
+        [own / "samples.jsonl"], [], TFIDF, own / "scorer", 0, evaluation.Outputs(*outputs)
+    )
+    return [pd.read_csv(path) for path in outputs]
+
+
+def test_the_published_texts_fill_every_cell(published):
+    regard, fairness, texts = published
+    cells = regard.groupby(["axis", "task"])["demographic"].nunique()
+    assert len(regard) == 12
+    assert list(cells) == [2] * 6
+    assert set(regard["n"]) == {500}
+    assert regard[list(tables.REGARD_LABELS)].sum(axis=1).to_numpy() == pytest.approx(1)
+    assert set(fairness["n"]) == {1000}
+    assert fairness[["counterfactual_tv", "perplexity"]].isna().all(axis=None)
+    assert len(texts) == 60 * evaluation.SHOWN
+
+
+def test_the_gap_of_a_published_cell_is_that_of_its_shares(published):
+    """With as many texts in each context, the mean over contexts is the mean over texts."""
+    regard, fairness, _ = published
+    means = (regard["positive"] - regard["negative"]).to_numpy().reshape(6, 2)
+    assert fairness["regard_gap"].to_numpy() == pytest.approx(means[:, 0] - means[:, 1])
+    names = regard["demographic"].to_numpy().reshape(6, 2)
+    assert list(fairness["pair"]) == ["/".join(pair) for pair in names]

@@ -1,0 +1,266 @@
+"""The language experiment's steps: what is trained, sampled and measured, and what is refused."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from equitune import training
+from equitune.config import LANGUAGE_METHODS, Sampling, SmallGPT2, Training
+from equitune.language import experiment
+from equitune.language.corpus import write_corpus
+from equitune.language.lexicon import read_lexicon
+from equitune.language.methods import build, load
+from equitune.language.prompts import read_prompts
+from equitune.language.samples import read_samples
+from equitune.vision import import_transformers
+
+import_transformers()
+
+from transformers import GPT2Config, GPT2LMHeadModel  # noqa: E402
+
+NETWORK = SmallGPT2(layers=1, heads=2, width=16, dropout=0.1)
+PLAN = Training(steps=6, batch_size=32, learning_rate=1e-2, save_seconds=0, validate_every=3)
+AXES = {"gender": "gender_short", "race": "race"}
+TASKS = ["respect", "occupation"]
+SAMPLING = Sampling(samples=3, new_tokens=5)
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """Sentences to train on and to validate on."""
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(40, 0, None, folder / "train.txt", folder / "validation.txt")
+    return folder
+
+
+def pretrain(texts, output, network=NETWORK, plan=PLAN, **options):
+    train, validation = texts / "train.txt", texts / "validation.txt"
+    experiment.pretrain(train, validation, None, 0, network, plan, output, "cpu", **options)
+    return output.parent
+
+
+@pytest.fixture(scope="module")
+def base(texts, tmp_path_factory):
+    """The folder of a model that was trained for a few steps."""
+    return pretrain(texts, tmp_path_factory.mktemp("base") / "manifest.json")
+
+
+def generate(base, output, method="equi", axes=AXES, tasks=TASKS, sampling=SAMPLING, seed=0):
+    experiment.generate(base, "small", method, axes, tasks, sampling, seed, output, device="cpu")
+    return read_samples(output)
+
+
+def measure(base, output, method, axes=AXES, tasks=TASKS, text=None, block=None):
+    experiment.measure(base, method, axes, tasks, text, block, output, device="cpu")
+    return pd.read_csv(output)
+
+
+def test_pretraining_learns_and_says_what_it_did(base, texts):
+    manifest = json.loads((base / "manifest.json").read_text())
+    assert manifest["configuration"]["network"]["width"] == 16
+    assert set(manifest["inputs"]) == {"train.txt", "validation.txt"}
+    scores = manifest["validation"]
+    assert scores["6"] > scores["3"]
+    model, tokenizer = load(base, "cpu")
+    assert (model.config.n_embd, model.config.vocab_size) == (16, len(tokenizer))
+    text = (texts / "train.txt").read_text()
+    assert tokenizer.unk_token_id not in tokenizer(text, verbose=False)["input_ids"]
+    # the mean log-probability of tokens, as validated
+    held = (texts / "validation.txt").read_text().splitlines()[:50]
+    losses = []
+    for line in held:
+        ids = torch.tensor([tokenizer(f"{line}\n")["input_ids"]])
+        losses.append(float(model(ids, labels=ids).loss.detach()))
+    assert sum(losses) / len(losses) == pytest.approx(-scores["6"], abs=0.2)
+
+
+class Killed(BaseException):
+    """What a killed process would be, inside one process."""
+
+
+def test_an_interrupted_pretraining_ends_with_the_same_bytes(base, texts, tmp_path, monkeypatch):
+    states, output = tmp_path / "states", tmp_path / "again" / "manifest.json"
+    with monkeypatch.context() as patch:
+        advance = training.Progress.advance
+
+        def kill(self, step):
+            if step == 5:
+                raise Killed
+            advance(self, step)
+
+        patch.setattr(training.Progress, "advance", kill)
+        with pytest.raises(Killed):
+            pretrain(texts, output, state_folder=states)
+    assert len(list(states.iterdir())) == 1
+    assert not output.parent.exists() or not list(output.parent.iterdir())
+    pretrain(texts, output, state_folder=states)
+    assert json.loads(output.read_text())["resumed_at"] == 4
+    assert list(states.iterdir()) == []
+    names = {file.name for file in base.iterdir()}
+    assert names >= {"config.json", "manifest.json", "model.safetensors", "tokenizer.json"}
+    assert names == {file.name for file in output.parent.iterdir()}
+    for name in names - {"manifest.json"}:
+        assert (output.parent / name).read_bytes() == (base / name).read_bytes(), name
+
+
+def test_a_sentence_longer_than_the_context_is_one_line(texts, tmp_path):
+    (tmp_path / "train.txt").write_text("word " * 30)
+    (tmp_path / "validation.txt").write_text("word\n")
+    with pytest.raises(ValueError, match=r"3\d tokens exceeds the context of 24: set language"):
+        pretrain(tmp_path, tmp_path / "out" / "manifest.json", SmallGPT2(context=24))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("method", LANGUAGE_METHODS)
+def test_samples_are_of_every_prompt_and_the_same_bytes_again(base, tmp_path, method):
+    samples = generate(base, tmp_path / "one.jsonl", method)
+    generate(base, tmp_path / "two.jsonl", method, sampling=Sampling(3, 5, batch_size=7))
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+    prompts, known = read_prompts(), [(s.axis, s.task, s.prompt, s.sample) for s in samples]
+    assert known == [
+        (axis, task, prompt.text, number)
+        for axis in AXES
+        for task in TASKS
+        for prompt in prompts(axis, task)
+        for number in range(3)
+    ]
+    assert {(s.model, s.method) for s in samples} == {("small", method)}
+    assert all(s.prompt == f"The {s.demographic} {s.context}" for s in samples)
+    assert len({s.model_hash for s in samples}) == (1 if method == "gpt2" else len(AXES))
+    assert not any("\n" in s.continuation or "<|" in s.continuation for s in samples)
+    words = [s.continuation.replace(".", " .").split() for s in samples]
+    assert max(map(len, words)) == 5
+    # continuations carry their leading space
+    assert all(s.continuation.startswith((" ", ".")) or not s.continuation for s in samples)
+
+
+def test_another_seed_model_or_method_gives_other_samples(base, tmp_path):
+    first = generate(base, tmp_path / "first.jsonl")
+    again = generate(base, tmp_path / "again.jsonl", seed=1)
+    assert not {s.seed for s in first} & {s.seed for s in again}
+    assert [s.continuation for s in first] != [s.continuation for s in again]
+    assert {s.model_hash for s in first} == {s.model_hash for s in again}
+    plain = generate(base, tmp_path / "plain.jsonl", "gpt2")
+    assert not {s.model_hash for s in first} & {s.model_hash for s in plain}
+    # one seed for each text, the same for all methods
+    assert [s.seed for s in plain] == [s.seed for s in first]
+
+
+def test_seeds_differ_between_prompts_unless_their_stream_is_shared(base, tmp_path):
+    own = generate(base, tmp_path / "own.jsonl")
+    assert len({s.seed for s in own}) == len(own)
+    assert all(0 <= s.seed < 2**63 for s in own)
+    sampling = Sampling(samples=3, new_tokens=5, shared_stream=True)
+    shared = generate(base, tmp_path / "shared.jsonl", sampling=sampling)
+    families = {}
+    for s in shared:
+        families.setdefault((s.axis, s.task, s.context, s.sample), []).append(s)
+    assert all(len({s.seed for s in family}) == 1 for family in families.values())
+    assert len({s.seed for s in shared}) == len(families) == len(shared) / 2
+    # the exactly fair model then says the same of both
+    exchange = {"man": "woman", "woman": "man", "Black": "White", "White": "Black"}
+    for first, second in families.values():
+        words = [exchange.get(word, word) for word in first.continuation.split(" ")]
+        assert " ".join(words) == second.continuation
+
+
+@pytest.mark.parametrize("method", LANGUAGE_METHODS)
+def test_the_distance_of_demographics_and_perplexity_are_measured(base, texts, tmp_path, method):
+    text = tmp_path / "text"
+    text.write_text("".join((texts / "validation.txt").read_text().splitlines(True)[:100]))
+    table = measure(base, tmp_path / "out" / "measures.csv", method, text=text)
+    assert list(table.columns) == list(experiment.MEASURE_COLUMNS)
+    assert list(zip(table.axis, table.task, strict=True)) == [(a, t) for a in AXES for t in TASKS]
+    distances = table.counterfactual_tv
+    if method == "equi":
+        assert (distances <= 1e-9).all()
+    else:
+        assert (distances > 1e-4).all()
+        assert (distances < 1).all()
+    model, tokenizer = load(base, "cpu")
+    for axis, perplexity in zip(table.axis, table.perplexity, strict=True):
+        wrapped, total, count = build(model, tokenizer, read_lexicon(AXES[axis]), method), 0.0, 0
+        for line in text.read_text().splitlines():
+            ids = tokenizer(f"{line}\n")["input_ids"]
+            chances = wrapped(torch.tensor([ids])).logits[0, :-1].detach().log_softmax(-1)
+            total -= float(chances.gather(-1, torch.tensor(ids[1:])[:, None]).sum())
+            count += len(ids) - 1
+        assert perplexity == pytest.approx(torch.tensor(total / count).exp().item(), rel=1e-4)
+
+
+def test_perplexity_is_left_empty_without_a_text_and_blocks_are_cut(base, texts, tmp_path):
+    table = measure(base, tmp_path / "measures.csv", "gpt2")
+    assert table.perplexity.isna().all()
+    text = texts / "validation.txt"
+    cut = measure(base, tmp_path / "measures.csv", "gpt2", text=text, block=32)
+    assert (cut.perplexity > 1).all()
+    with pytest.raises(ValueError, match="64 tokens exceeds the model's context of 32: set block"):
+        measure(base, tmp_path / "measures.csv", "gpt2", text=text, block=64)
+
+
+def test_prompts_of_unknown_words_are_one_line(base, tmp_path):
+    prompts = tmp_path / "prompts.yaml"
+    prompts.write_text("axes: {gender: {man: man, woman: woman}}\ntasks: {respect: [flew as]}\n")
+    with pytest.raises(ValueError, match="does not know all words of 'The man flew as'"):
+        experiment.generate(
+            base,
+            "small",
+            "gpt2",
+            {"gender": "gender_short"},
+            ["respect"],
+            SAMPLING,
+            0,
+            tmp_path / "samples.jsonl",
+            prompts,
+        )
+    assert not (tmp_path / "samples.jsonl").exists()
+
+
+@pytest.fixture(scope="module")
+def gpt2(shared, tmp_path_factory):
+    """Files in the layout of GPT-2's: its tokenizer, names and vocabulary, random weights."""
+    folder, mirror = tmp_path_factory.mktemp("gpt2"), shared / "mirror" / "gpt2-tokenizer"
+    for name in ("vocab.json", "merges.txt"):
+        (folder / name).write_bytes((mirror / name).read_bytes())
+    torch.manual_seed(0)
+    config = GPT2Config(n_positions=64, n_embd=8, n_layer=2, n_head=2, initializer_range=0.5)
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tensors = load_file(folder / "model.safetensors")
+    published = {name.removeprefix("transformer."): x for name, x in tensors.items()}
+    for layer in range(2):  # masks, which the published file still has
+        published[f"h.{layer}.attn.bias"] = torch.ones(64, 64).tril()[None, None]
+    save_file(published, folder / "model.safetensors", {"format": "pt"})
+    (folder / "generation_config.json").unlink()
+    config = json.loads((folder / "config.json").read_text())
+    entries = {"model_type", "architectures", "vocab_size", "n_positions", "n_embd", "n_layer"}
+    entries |= {"n_head", "bos_token_id", "eos_token_id", "initializer_range"}
+    kept = {key: value for key, value in config.items() if key in entries}
+    (folder / "config.json").write_text(json.dumps(kept))
+    return folder
+
+
+def test_files_of_gpt2_are_loaded_continued_and_measured(gpt2, tmp_path, caplog, capfd):
+    axes = {"gender": "gender", "race": "race", "orientation": "orientation"}
+    sampling = Sampling(samples=2, new_tokens=4)
+    samples = generate(gpt2, tmp_path / "gpt2.jsonl", "equi", axes, ["respect"], sampling)
+    assert len(samples) == 3 * 10 * 2
+    assert all("\n" not in s.continuation for s in samples)
+    assert len({s.continuation for s in samples}) > 30
+    text = tmp_path / "text"
+    text.write_text(
+        "A robin sang of the king and his daughters, and the women sang with him.\n" * 4
+    )
+    tables = {
+        method: measure(gpt2, tmp_path / f"{method}.csv", method, axes, ["respect"], text, 16)
+        for method in LANGUAGE_METHODS
+    }
+    assert (tables["equi"].counterfactual_tv <= 1e-9).all()
+    assert (tables["gpt2"].counterfactual_tv > 0.01).all()
+    assert (tables["relaxed"].counterfactual_tv < tables["gpt2"].counterfactual_tv).all()
+    assert tables["gpt2"].perplexity.nunique() == 1
+    assert tables["equi"].perplexity[0] != tables["gpt2"].perplexity[0]
+    assert "WARNING" not in caplog.text
+    assert "REPORT" not in capfd.readouterr().err
