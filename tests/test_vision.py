@@ -68,15 +68,14 @@ def test_a_missing_one_names_what_to_install(monkeypatch):
 def test_models_of_transformers_work():
     done = python(
         "from equitune.vision import import_transformers\n"
-        "transformers = import_transformers()\n"
+        "import_transformers()\n"
         "from transformers import GPT2Config, GPT2LMHeadModel\n"
         "import torch\n"
         "model = GPT2LMHeadModel(GPT2Config(vocab_size=9, n_embd=4, n_layer=1, n_head=1))\n"
-        "print(tuple(model(torch.zeros(1, 2).long()).logits.shape))\n"
-        "print(import_transformers() is transformers)"
+        "print(tuple(model(torch.zeros(1, 2).long()).logits.shape))"
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "(1, 2, 9)\nTrue\n"
+    assert done.stdout == "(1, 2, 9)\n"
 
 
 def test_transformers_is_imported_after_torchvision(tmp_path):
