@@ -19,7 +19,6 @@ from equitune.config import RegardScorer
 from equitune.files import atomic_write
 from equitune.language import regard
 from equitune.language.corpus import read_corpus
-from equitune.language.experiment import MEASURE_COLUMNS
 from equitune.language.fairness import LABELS, count, regard_gap
 from equitune.language.prompts import Prompts, first_sentence, mask, read_prompts
 from equitune.language.samples import Sample, read_samples
@@ -111,7 +110,7 @@ def evaluate(
 
     Args:
         samples: files of one model, one for each method.
-        measures: what `experiment.measure` wrote beside samples of the same method.
+        measures: what `language measure` wrote beside samples of the same method.
         settings: who scores.
         trained: see `make_scorer`.
         seed: of the run, as it stands in the tables; it seeds the statistics' draws too.
@@ -230,10 +229,10 @@ def _text(item: Scored, seed: int) -> dict[str, Any]:
 
 
 def _measures(path: Path) -> dict[tuple[str, str], dict[str, float]]:
-    """What `experiment.measure` wrote, by axis and task."""
-    table = tables.read(path, MEASURE_COLUMNS)
+    """What `language measure` wrote, by axis and task."""
+    table = tables.read(path, tables.MEASURE_COLUMNS)
     keys = zip(table["axis"], table["task"], strict=True)
-    rows = table[list(MEASURE_COLUMNS[2:])].to_dict("records")
+    rows = table[list(tables.MEASURE_COLUMNS[2:])].to_dict("records")
     return dict(zip(keys, rows, strict=True))  # type: ignore[arg-type]
 
 

@@ -29,6 +29,7 @@ from equitune.language.samples import Sample, write_samples
 from equitune.language.sampling import Choice, sample
 from equitune.language.tokenizer import build_tokenizer
 from equitune.language.words import words_on
+from equitune.results.tables import MEASURE_COLUMNS
 from equitune.training import choose_device
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 128  # rows
-MEASURE_COLUMNS = ("axis", "task", "counterfactual_tv", "perplexity")
 
 
 def pretrain(

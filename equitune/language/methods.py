@@ -10,7 +10,7 @@ import torch
 from equitune.config import LANGUAGE_METHODS
 from equitune.language.lexicon import Lexicon
 from equitune.language.models import EquiCausalLM
-from equitune.language.words import load_tokenizer, words_on
+from equitune.language.words import check_size, load_tokenizer, words_on
 from equitune.names import nearest
 from equitune.training import choose_device
 
@@ -26,7 +26,7 @@ def load(
     """Read a causal language model of transformers and its tokenizer from a folder.
 
     Raises:
-        ValueError: a file is missing or cannot be read.
+        ValueError: a file is missing or cannot be read, or the two do not go together.
     """
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as messages
@@ -47,7 +47,9 @@ def load(
     except Exception as error:  # whatever a damaged file makes of it
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{folder} holds no language model that can be read ({reason})") from error
-    return model.to(choose_device(device)).eval(), load_tokenizer(str(folder))
+    tokenizer = load_tokenizer(str(folder))
+    check_size(tokenizer, vocabulary(model))
+    return model.to(choose_device(device)).eval(), tokenizer
 
 
 def build(

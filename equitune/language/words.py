@@ -84,6 +84,19 @@ def problems(
     return _Reading(lexicon, tokenizer, forms, skip=False).problems
 
 
+def check_size(tokenizer: PreTrainedTokenizerBase, size: int) -> None:
+    """Check that a model of so many token ids goes with a tokenizer.
+
+    Raises:
+        ValueError: it has fewer, or many more than padding would make.
+    """
+    known = len(tokenizer)  # ids, added ones included
+    if not known <= size < known + PADDED:
+        raise ValueError(
+            f"the model has {size} ids, the tokenizer {known}: load both from one folder"
+        )
+
+
 def words_on(
     lexicon: Lexicon,
     tokenizer: PreTrainedTokenizerBase,
@@ -106,12 +119,8 @@ def words_on(
     Raises:
         ValueError: a word is not one token of its own, or model and tokenizer do not fit.
     """
-    known = len(tokenizer)  # ids, added ones included
-    size = known if size is None else size
-    if not known <= size < known + PADDED:
-        raise ValueError(
-            f"the model has {size} ids, the tokenizer {known}: load both from one folder"
-        )
+    size = len(tokenizer) if size is None else size
+    check_size(tokenizer, size)
     reading = _Reading(lexicon, tokenizer, forms, skip_multi_token)
     if reading.problems:
         first, *others = reading.problems

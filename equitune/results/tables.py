@@ -72,6 +72,7 @@ FAIRNESS_COLUMNS = (
     "p_value",
     "n",
 )
+MEASURE_COLUMNS = ("axis", "task", "counterfactual_tv", "perplexity")  # of a model and method
 TRUTH_COLUMNS = ("axis", "task", "demographic", *REGARD_LABELS)
 LANGUAGE_TEXT_KEYS = (*FAIRNESS_KEYS, "context", "sample")
 LANGUAGE_TEXT_COLUMNS = (*LANGUAGE_TEXT_KEYS, "seed", "demographic", "text", "regard")

@@ -8,7 +8,6 @@ import pytest
 from equitune.config import RegardScorer
 from equitune.language import evaluation
 from equitune.language.corpus import read_corpus
-from equitune.language.experiment import MEASURE_COLUMNS
 from equitune.language.prompts import read_prompts
 from equitune.language.regard import TfidfScorer, WordScorer, sentiment
 from equitune.language.samples import Sample, read_published, write_samples
@@ -136,7 +135,8 @@ def test_sentiment_is_the_mean_of_the_texts_that_were_scored(evaluate):
 def test_each_file_is_a_method_with_the_measures_of_its_folder(evaluate):
     methods = ("gpt2", "equi")
     measures = [
-        pd.DataFrame([("gender", "respect", tv, 7.5)], columns=MEASURE_COLUMNS) for tv in (0.25, 0)
+        pd.DataFrame([("gender", "respect", tv, 7.5)], columns=tables.MEASURE_COLUMNS)
+        for tv in (0.25, 0)
     ]
     files = [samples_of(TEXTS, method) for method in methods]
     regard, fairness, texts = evaluate(*files, measures=measures)

@@ -250,9 +250,7 @@ def test_files_of_gpt2_are_loaded_continued_and_measured(gpt2, tmp_path, caplog,
     assert all("\n" not in s.continuation for s in samples)
     assert len({s.continuation for s in samples}) > 30
     text = tmp_path / "text"
-    text.write_text(
-        "A robin sang of the king and his daughters, and the women sang with him.\n" * 4
-    )
+    text.write_text("A robin sang of the king and his daughters; the women sang with him.\n" * 4)
     tables = {
         method: measure(gpt2, tmp_path / f"{method}.csv", method, axes, ["respect"], text, 16)
         for method in LANGUAGE_METHODS

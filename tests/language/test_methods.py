@@ -113,7 +113,7 @@ def test_each_method_is_its_own_model(model_folder):
 def test_other_forms_move_when_asked(model_folder):
     model, tokenizer = load(model_folder, "cpu")
     lexicon = Lexicon("own", ("The", "he"), (("The", "he"),))
-    with pytest.raises(ValueError, match="lexicon own: 'The' .* is '<unk>'"):
+    with pytest.raises(ValueError, match=r"lexicon own: 'The' .* is '<unk>'"):
         build(model, tokenizer, lexicon, "equi")
     lexicon = Lexicon("own", ("he", "she"), (("he", "she"),))
     skipped = build(model, tokenizer, lexicon, "equi", forms=True)

@@ -1,4 +1,4 @@
-"""EquiCausalLM is exactly fair, and what its definition says, at the cost of different rows only."""
+"""EquiCausalLM is exactly fair, is what its definition says, and computes equal rows once."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Samples have the model's probabilities, move with their prompts, and depend on their seed only."""
+"""Samples have the model's probabilities, move with their prompts, depend on their seeds only."""
 
 import pytest
 import torch
