@@ -109,7 +109,7 @@ def read_published(path: Path, prompts: Iterable[Prompt], model: str) -> list[Sa
     origin, counts = sha256(path)[:16], Counter[str]()
     samples = []
     for number, line in numbered_lines(path):
-        found = next((prompt for prompt in known if line.startswith(prompt.text)), None)
+        found = next((prompt for prompt in known if _opens(line, prompt.text)), None)
         if found is None:
             raise ValueError(f"{path}, line {number}: {line[:60]!r} opens with no known prompt")
         samples.append(
@@ -131,6 +131,11 @@ def read_published(path: Path, prompts: Iterable[Prompt], model: str) -> list[Sa
     if not samples:
         raise ValueError(f"{path} holds no texts: expected one a line")
     return samples
+
+
+def _opens(text: str, prompt: str) -> bool:
+    """Whether a text opens with a prompt, whole words of it."""
+    return text.startswith(prompt) and not text[len(prompt) :][:1].isalnum()
 
 
 def numbered_lines(path: Path) -> Sequence[tuple[int, str]]:
