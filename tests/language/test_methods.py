@@ -80,12 +80,13 @@ def without_tokenizer(folder):
         (without_tokenizer, "no tokenizer"),
     ],
 )
-def test_a_damaged_folder_is_one_line(model_folder, damage, message):
+def test_a_damaged_folder_is_one_line(model_folder, damage, message, caplog):
     damage(model_folder)
     with pytest.raises(ValueError, match=message) as error:
         load(model_folder, "cpu")
     assert str(model_folder) in str(error.value)
     assert "\n" not in str(error.value)
+    assert caplog.text == ""  # no report of transformers beside it
 
 
 def test_a_missing_folder_is_one_line(tmp_path):

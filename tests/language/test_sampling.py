@@ -182,6 +182,17 @@ def test_prompts_and_copies_that_are_equal_are_computed_once(fair_model, rows_se
     assert max(alone) <= 40
 
 
+def test_samples_that_stand_together_share_their_logits(fair_model):
+    fair, rows = fair_model(), []
+    sample(fair, PROMPTS[:1], [0], 1, Choice())
+    head = fair.model.get_output_embeddings()
+    hook = head.register_forward_hook(lambda _m, inputs, _o: rows.append(len(inputs[0])))
+    found = sample(fair, PROMPTS[:2] * 20, range(40), 2, Choice())
+    hook.remove()
+    contexts = {(place % 2, tokens[0]) for place, tokens in enumerate(found)}
+    assert rows == [2, len(contexts)]
+
+
 @every_architecture
 def test_a_roomy_cache_is_a_plain_one(fair_model, monkeypatch, architecture):
     fair = fair_model(3, architecture)
