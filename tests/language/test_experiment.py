@@ -193,6 +193,18 @@ def test_the_distance_of_demographics_and_perplexity_are_measured(base, texts, t
         assert perplexity == pytest.approx(torch.tensor(total / count).exp().item(), rel=1e-4)
 
 
+@pytest.mark.parametrize(("method", "times"), [("gpt2", 1), ("equi", len(AXES))])
+def test_the_model_as_it_is_has_one_perplexity_for_all_axes(
+    base, tmp_path, monkeypatch, method, times
+):
+    calls = []
+    monkeypatch.setattr(experiment.measures, "perplexity", lambda *_: calls.append(1) or 2.0)
+    (tmp_path / "text").write_text("The man\n")
+    table = measure(base, tmp_path / "measures.csv", method, text=tmp_path / "text")
+    assert (table.perplexity == 2).all()
+    assert len(calls) == times
+
+
 def test_perplexity_is_left_empty_without_a_text_and_blocks_are_cut(base, texts, tmp_path):
     table = measure(base, tmp_path / "measures.csv", "gpt2")
     assert table.perplexity.isna().all()
