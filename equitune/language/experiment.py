@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,14 +161,14 @@ def generate(
     choice = Choice(sampling.temperature, sampling.top_k, sampling.top_p)
     stops = _stops(tokenizer)
     checksums = {file.name: sha256(file) for file in weights(base)}
-    known = read_prompts(prompts)
+    asked_for = _asked_for(prompts, axes, tasks)
     samples: list[Sample] = []
     for axis, lexicon in axes.items():
         words = read_lexicon(lexicon)
         wrapped = build(model, tokenizer, words, method, forms)
         facts = {"weights": checksums, "method": method, "action": wrapped.config.action}
         for task in tasks:
-            asked = [p for p in known(axis, task) for _ in range(sampling.samples)]
+            asked = [p for p in asked_for[axis, task] for _ in range(sampling.samples)]
             numbers = [place % sampling.samples for place in range(len(asked))]
             pairs = list(zip(asked, numbers, strict=True))
             seeds = [_seed(seed, p, number, sampling.shared_stream) for p, number in pairs]
@@ -237,7 +237,7 @@ def measure(
 
     torch.set_num_threads(1)
     model, tokenizer = load(base, device, precision)
-    known = read_prompts(prompts)
+    asked_for = _asked_for(prompts, axes, tasks)
     parts = None if text is None else _parts(tokenizer, read_text(text), block)
     rows, plain = [], None
     for axis, lexicon in axes.items():
@@ -250,7 +250,7 @@ def measure(
         if method == "gpt2":
             plain = value  # of no axis in particular
         for task in tasks:
-            asked = [torch.tensor(_prompt(tokenizer, p)) for p in known(axis, task)]
+            asked = [torch.tensor(_prompt(tokenizer, p)) for p in asked_for[axis, task]]
             probabilities = torch.stack(
                 [
                     measures.next_probabilities(wrapped, [action(g, x).tolist() for x in asked])
@@ -262,6 +262,14 @@ def measure(
             logger.info("%s: %s %s, tv %.4f, perplexity %s", method, axis, task, tv, value)
     with atomic_write(output) as temporary:
         pd.DataFrame(rows, columns=list(MEASURE_COLUMNS)).to_csv(temporary, index=False)
+
+
+def _asked_for(
+    prompts: Path | None, axes: Iterable[str], tasks: Sequence[str]
+) -> dict[tuple[str, str], tuple[Prompt, ...]]:
+    """The prompts of all axes and tasks, read before the work so that errors come first."""
+    known = read_prompts(prompts)
+    return {(axis, task): known(axis, task) for axis in axes for task in tasks}
 
 
 def _rows(
