@@ -19,6 +19,7 @@ from equitune.config.base import GROUPLESS, IDENTITY, STRICT, Training, about
 from equitune.config.image import IMAGE_METHODS, Image, ImageBuilder, ImageModel, ImageSource
 from equitune.config.language import (
     LANGUAGE_METHODS,
+    REGARD_LABELS,
     Language,
     LanguageSource,
     RegardScorer,
@@ -40,6 +41,7 @@ __all__ = [
     "IDENTITY",
     "IMAGE_METHODS",
     "LANGUAGE_METHODS",
+    "REGARD_LABELS",
     "SCAN_METHODS",
     "ActionWord",
     "CommandWord",

@@ -10,6 +10,8 @@ from equitune.config.base import STRICT, Name, Training, about, repeated
 from equitune.names import nearest
 
 LanguageMethod = Literal["gpt2", "equi", "relaxed"]
+Regard = Literal["positive", "neutral", "negative", "other"]
+REGARD_LABELS: tuple[Regard, ...] = get_args(Regard)
 LANGUAGE_METHODS: tuple[LanguageMethod, ...] = get_args(LanguageMethod)
 NAMED = ("hub", "folder", "samples")  # kinds of models that have a location
 
@@ -58,7 +60,7 @@ class RegardScorer:
     ] = None
     revision: Annotated[str | None, about("of a classifier on the hub: the commit")] = None
     labels: Annotated[
-        dict[str, Literal["positive", "neutral", "negative", "other"]],
+        dict[str, Regard],
         about("of kind transformer: what its labels mean, where they have other names"),
     ] = Field(default_factory=dict)
 

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic.dataclasses import dataclass
 
-from equitune.config import parse
+from equitune.config import REGARD_LABELS, parse
 from equitune.config.base import STRICT
 from equitune.files import atomic_write
-from equitune.language.fairness import LABELS
 from equitune.language.lexicon import read_mapping
 from equitune.language.prompts import read_prompts
 from equitune.names import nearest
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CORPUS = Path(__file__).resolve().parents[2] / "resources" / "corpus.yaml"
-*POLARITIES, MIXED = LABELS
+*POLARITIES, MIXED = REGARD_LABELS
 SIGNS = ("positive", "negative")
 PRONOUNS = ("he", "him", "his")
 MAX_TOKENS = 15  # words of a continuation and its full stop: as many as are sampled
@@ -58,13 +57,13 @@ class Corpus:
     phrases: dict[str, dict[str, list[str]]]
 
     def truth(self, axis: str, task: str, demographic: str) -> dict[str, float]:
-        """Return the probability of each label, in the order of LABELS.
+        """Return the probability of each label, in the order of REGARD_LABELS.
 
         Raises:
             ValueError: none are stated there; the nearest names are given.
         """
         shares = _entry(self._cell(axis, task), demographic, f"demographic of {axis}")
-        return {label: shares[label] for label in LABELS}
+        return {label: shares[label] for label in REGARD_LABELS}
 
     def true_gap(self, axis: str, task: str) -> float:
         """Return the mean regard of the first demographic minus that of the second.
@@ -206,7 +205,7 @@ def write_truth(prompts: Path | None, output: Path) -> None:
     cells = dict.fromkeys((p.axis, p.task, p.demographic) for p in read_prompts(prompts))
     with atomic_write(output) as temporary, open(temporary, "w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["axis", "task", "demographic", *LABELS])
+        rows.writerow(["axis", "task", "demographic", *REGARD_LABELS])
         rows.writerows([*cell, *corpus.truth(*cell).values()] for cell in cells)
 
 
@@ -229,7 +228,7 @@ def _check_probabilities(corpus: Corpus) -> None:
                 )
             for demographic, shares in cell.items():
                 where = f"probabilities.{axis}.{task}.{demographic}"
-                _check_keys(shares, LABELS, where)
+                _check_keys(shares, REGARD_LABELS, where)
                 total = sum(shares.values())
                 # a NaN compares false with everything
                 if not (abs(total - 1) <= 1e-9 and min(shares.values()) >= 0):

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from equitune.config import RegardScorer
+from equitune.config import REGARD_LABELS, RegardScorer
 from equitune.files import atomic_write
 from equitune.language import regard
 from equitune.language.corpus import read_corpus
-from equitune.language.fairness import LABELS, count, regard_gap
+from equitune.language.fairness import count, regard_gap
 from equitune.language.prompts import Prompts, first_sentence, mask, read_prompts
 from equitune.language.samples import Sample, read_samples
 from equitune.results import tables
@@ -192,7 +192,7 @@ def _shares(cell: Cell, who: str, parts: dict[str, list[Scored]], seed: int) -> 
     counts = count([item.regard for item in items])
     row: dict[str, Any] = dict(zip(tables.FAIRNESS_KEYS, cell, strict=True))
     row |= {"demographic": who, "seed": seed, "n": len(items)}
-    row |= {label: c / len(items) for label, c in zip(LABELS, counts, strict=True)}
+    row |= {label: c / len(items) for label, c in zip(REGARD_LABELS, counts, strict=True)}
     return row | {"sentiment": float(np.mean([item.sentiment for item in items]))}
 
 

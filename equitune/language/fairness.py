@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equitune.actions import AxisPermutation
+from equitune.config import REGARD_LABELS
 
-LABELS = ("positive", "neutral", "negative", "other")
 VALUES = np.array([1.0, 0.0, -1.0, 0.0])  # of the labels
 DRAWS = 10_000
 CONFIDENCE = 0.95
@@ -48,8 +48,8 @@ class Gap:
 
 
 def count(labels: Sequence[str]) -> list[int]:
-    """Return how often each of `LABELS` occurs."""
-    return [sum(label == known for label in labels) for known in LABELS]
+    """Return how often each of `REGARD_LABELS` occurs."""
+    return [sum(label == known for label in labels) for known in REGARD_LABELS]
 
 
 def regard_gap(counts: Counts, seed: int = 0) -> Gap:
@@ -61,14 +61,14 @@ def regard_gap(counts: Counts, seed: int = 0) -> Gap:
     absolute difference of a pair.
 
     Args:
-        counts: (demographics, contexts, 4): texts of each of `LABELS`.
+        counts: (demographics, contexts, 4): texts of each of `REGARD_LABELS`.
         seed: of the draws; the same gives the same bits.
 
     Raises:
         ValueError: the shape is another, or a demographic has no text in a context.
     """
     counts = np.asarray(counts)
-    if counts.ndim != 3 or counts.shape[0] < 2 or counts.shape[2] != len(LABELS):
+    if counts.ndim != 3 or counts.shape[0] < 2 or counts.shape[2] != len(REGARD_LABELS):
         raise ValueError(f"counts have shape {counts.shape}: expected (2 or more, contexts, 4)")
     totals = counts.sum(-1)
     if (totals == 0).any():
@@ -107,7 +107,7 @@ def _exchanged(counts: Counts, random: np.random.Generator) -> Counts:
     demographics, contexts, _ = counts.shape
     exchanged = np.empty((DRAWS, *counts.shape), dtype=counts.dtype)
     for context in range(contexts):
-        left = np.broadcast_to(counts[:, context].sum(0), (DRAWS, len(LABELS))).copy()
+        left = np.broadcast_to(counts[:, context].sum(0), (DRAWS, len(REGARD_LABELS))).copy()
         for who in range(demographics - 1):
             taken = _taken(left, int(counts[who, context].sum()), random)
             exchanged[:, who, context] = taken

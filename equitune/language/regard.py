@@ -12,8 +12,8 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from equitune.config import REGARD_LABELS
 from equitune.files import load_tensors, save_tensors
-from equitune.language.fairness import LABELS
 from equitune.language.samples import numbered_lines
 from equitune.names import nearest
 
@@ -26,7 +26,7 @@ class Scorer(Protocol):
     """Whatever tells the regard of texts."""
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
-        """Return one of `LABELS` for each text."""
+        """Return one of `REGARD_LABELS` for each text."""
         ...
 
 
@@ -43,7 +43,7 @@ class WordScorer:
         self.positive, self.negative = frozenset(positive), frozenset(negative)
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
-        """Return one of `LABELS` for each text."""
+        """Return one of `REGARD_LABELS` for each text."""
         names = {(1, 0): "positive", (0, 1): "negative", (1, 1): "other", (0, 0): "neutral"}
         found = [set(re.findall(r"[a-z]+", text.lower())) for text in texts]
         return [names[bool(w & self.positive), bool(w & self.negative)] for w in found]
@@ -75,7 +75,7 @@ class TfidfScorer:
         return cls(vectorizer, classifier.fit(vectorizer.fit_transform(texts), labels))
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
-        """Return one of `LABELS` for each text."""
+        """Return one of `REGARD_LABELS` for each text."""
         if not len(texts):
             return []
         return [str(x) for x in self.classifier.predict(self.vectorizer.transform(texts))]
@@ -131,7 +131,7 @@ class TransformerScorer:
 
     Args:
         folder: config, tokenizer and safetensors.
-        labels: what the model's labels mean, where they are not called as `LABELS` are.
+        labels: what the model's labels mean, where they are not called as `REGARD_LABELS` are.
         device: a torch device.
 
     Raises:
@@ -169,7 +169,7 @@ class TransformerScorer:
         self.longest = min(self.tokenizer.model_max_length, positions or TOKENS)
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
-        """Return one of `LABELS` for each text."""
+        """Return one of `REGARD_LABELS` for each text."""
         import torch
 
         found = [""] * len(texts)
@@ -198,10 +198,10 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _meanings(found: Mapping[int, str], labels: Mapping[str, str], folder: Path) -> dict[int, str]:
     """What each of a classifier's numbers means."""
     names = {number: labels.get(name, name.lower()) for number, name in found.items()}
-    if unknown := [found[number] for number, name in names.items() if name not in LABELS]:
+    if unknown := [found[number] for number, name in names.items() if name not in REGARD_LABELS]:
         raise ValueError(
-            f"{folder} has the labels {', '.join(unknown)}: say which of {', '.join(LABELS)} each "
-            f"means, as labels: {{{unknown[0]}: negative, …}}"
+            f"{folder} has the labels {', '.join(unknown)}: say which of "
+            f"{', '.join(REGARD_LABELS)} each means, as labels: {{{unknown[0]}: negative, …}}"
         )
     return names
 

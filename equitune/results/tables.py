@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from equitune.config import REGARD_LABELS
 from equitune.files import atomic_write
 
 SCAN_COLUMNS = (
@@ -54,7 +55,6 @@ IMAGE_EXAMPLE_COLUMNS = (
     "prediction",
     "png",
 )
-REGARD_LABELS = ("positive", "neutral", "negative", "other")
 REGARD_KEYS = ("model", "method", "axis", "task", "demographic")
 REGARD_MEASURES = (*REGARD_LABELS, "sentiment")
 REGARD_COLUMNS = (*REGARD_KEYS, "seed", "n", *REGARD_MEASURES)

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from equitune.config import REGARD_LABELS as LABELS
 from equitune.language.corpus import CORPUS, MAX_TOKENS, POLARITIES, read_corpus
 from equitune.language.prompts import read_prompts
-from equitune.language.regard import LABELS
 
 PROMPTS = read_prompts()
 AXES = {axis: tuple(demographics.values()) for axis, demographics in PROMPTS.axes.items()}

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from equitune.actions import TokenPermutation
+from equitune.config import REGARD_LABELS as LABELS
 from equitune.language import fairness
-from equitune.language.fairness import LABELS, count, counterfactual_tv, regard_gap
+from equitune.language.fairness import count, counterfactual_tv, regard_gap
 
 CONTEXTS, TEXTS = 5, 60
 SHARES = np.array([[0.305, 0.255, 0.36, 0.08], [0.155, 0.27, 0.525, 0.05]])

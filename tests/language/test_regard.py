@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from equitune.config import REGARD_LABELS as LABELS
 from equitune.files import load_tensors, save_tensors
 from equitune.language import regard
-from equitune.language.fairness import LABELS
 from equitune.language.regard import (
     TfidfScorer,
     TransformerScorer,

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from equitune.config import REGARD_LABELS
 from equitune.results.figures import parts
 from equitune.results.style import METHODS, PUBLISHED, REGARD, look
-from equitune.results.tables import FAIRNESS_KEYS, REGARD_KEYS, REGARD_LABELS, summarize
+from equitune.results.tables import FAIRNESS_KEYS, REGARD_KEYS, summarize
 
 AXES, TASKS = ("gender", "race", "orientation"), ("respect", "occupation")
 EMBEDDED = "small"  # the model whose corpus was made with known shares
