@@ -7,16 +7,19 @@ imported by the commands that need them.
 
 import json
 import logging
+import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
-from equitune import config, progress
+from equitune import config, determinism, interruption, progress
 from equitune.image import cli as image
+from equitune.interruption import Interrupted
 from equitune.language import cli as language
 from equitune.options import Mirror
 from equitune.results import cli as results
@@ -46,8 +49,19 @@ def options(
         Path | None, typer.Option(help="File for every message and, on failure, the traceback.")
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Near the end of so much time, training keeps its state and exits (75)."),
+    ] = None,
+    level: Annotated[
+        determinism.Level, typer.Option("--determinism", help="How far two runs agree.")
+    ] = "seeded",
 ) -> None:
     """Set up what all commands share."""
+    determinism.choose(level)
+    if minutes is not None:
+        interruption.allot(minutes)
+    logging.raiseExceptions = False  # a full disk or a closed terminal costs lines, not the run
     terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter("%(message)s"))
     handlers: list[logging.Handler] = [terminal]
@@ -110,8 +124,14 @@ def docs() -> None:
 
 
 def main() -> None:
-    """Run the command line: one line and exit code 1 for whatever goes wrong."""
-    sys.exit(run(sys.argv[1:]))
+    """Run the command line: one line and exit code 1 for whatever goes wrong, 75 to go on later."""
+    interruption.listen()
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -119,18 +139,30 @@ def run(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
         result = command.main(arguments or ["--help"], prog_name="equitune", standalone_mode=False)
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
+    except Interrupted as error:
+        _say(f"equitune: stopped: {error}")
+        return interruption.EXIT_CODE
+    except BrokenPipeError:
+        message = "the output was closed by the program that read it"
     except TyperException as error:  # wrong options and arguments
         message = " ".join(str(getattr(error, "message", error)).split())
     except (typer.Abort, KeyboardInterrupt):
         message = "interrupted"
     except Exception as error:
         message = " ".join(str(error).split()) or type(error).__name__
-        if not isinstance(error, (ValueError, TypeError, OSError)):
+        if not isinstance(error, (ValueError, TypeError, OSError, MemoryError)):
             message = f"{type(error).__name__}: {message}"
         _record(traceback.format_exc())
-    typer.echo(f"equitune: error: {message}", err=True)
+    _say(f"equitune: error: {message}")
     return 1
+
+
+def _say(line: str) -> None:
+    """Put a line on the terminal, if there is one still."""
+    with suppress(OSError):
+        typer.echo(line, err=True)
 
 
 def _record(text: str) -> None:
@@ -139,5 +171,6 @@ def _record(text: str) -> None:
         typer.echo(text, err=True)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
-            handler.stream.write(text)  # type: ignore[union-attr]
-            handler.flush()
+            with suppress(OSError):  # its disk may be what is full
+                handler.stream.write(text)  # type: ignore[union-attr]
+                handler.flush()

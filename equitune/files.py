@@ -5,25 +5,28 @@ torch is imported where tensors are handled, as the steps that handle none start
 
 from __future__ import annotations
 
-import datetime
+import errno
+import glob
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
-import resource
 import secrets
-import subprocess
-import sys
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-PACKAGES = ("equitune", "torch", "torchvision", "transformers", "numpy", "safetensors")
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+class WriteError(OSError):
+    """A file cannot be written; the message is one line that says which, why and what to do."""
 
 
 @contextmanager
@@ -36,15 +39,42 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     Yields:
         A path that does not exist yet and ends as `path` does, for writers that go by the suffix.
         It is moved to `path` when the block ends, and removed when the block fails.
+
+    Raises:
+        WriteError: the disk is full, or the folder cannot be written to.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary = _temporary(path)
+    with _explained(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(path)
+            yield temporary
+            _settle(temporary, path)
+        finally:
+            with suppress(OSError):  # in a folder that cannot be written to
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder, whose files are moved into `folder` when the block ends.
+
+    For writers that choose the names themselves; each file appears at once or never.
+
+    Raises:
+        WriteError: as `atomic_write`.
+    """
+    folder = Path(folder)
+    temporary = _temporary(folder / "files")
+    with _explained(folder):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            for file in sorted(temporary.iterdir()):
+                _settle(file, folder / file.name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
@@ -156,75 +186,43 @@ def misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
     return "; ".join(problems)
 
 
-def write_manifest(
-    path: str | os.PathLike[str],
-    configuration: Mapping[str, Any],
-    inputs: Mapping[str, str] | None = None,
-    **facts: Any,
-) -> None:
-    """Write what a result was made from and with, as JSON.
-
-    Args:
-        path: the file to write, beside the result.
-        configuration: the settings that decide the result, JSON-able.
-        inputs: the files that were read, by name, with the `sha256` they had then.
-        **facts: what only the caller knows, such as seed=, device=, wall_seconds=.
-    """
-    manifest = {
-        "configuration": dict(configuration),
-        "configuration_hash": configuration_hash(configuration),
-        "inputs": dict(inputs or {}),
-        **facts,
-        "peak_memory_bytes": _peak_memory(),
-        "git": git_state(Path(__file__)),
-        "versions": _versions(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-    text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
-    with atomic_write(path) as temporary:
-        temporary.write_text(f"{text}\n", encoding="utf-8")
+def _temporary(path: Path) -> Path:
+    """Return a name that nobody else has, which says whose it is and ends as the path does."""
+    return path.with_name(f".{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.{path.name}")
 
 
-def git_state(file: Path) -> dict[str, Any] | None:
-    """Return the commit that a tracked file stands at, and whether its repository has changes.
-
-    Returns:
-        {"commit": …, "dirty": …}, or None where git does not track the file.
-    """
-
-    def git(*arguments: str) -> str:
-        command = ["git", "--no-optional-locks", *arguments]
-        return subprocess.run(
-            command, cwd=file.parent, capture_output=True, text=True, check=True
-        ).stdout
-
-    try:
-        # an installed package may stand inside a repository that is not its own
-        git("ls-files", "--error-unmatch", file.name)
-        commit = git("rev-parse", "HEAD").strip()
-        changes = git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return {"commit": commit, "dirty": bool(changes.strip())}
+def _settle(temporary: Path, path: Path) -> None:
+    """Move a file to its name, once its bytes are on the disk: not even a power cut halves it."""
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
 
 
-def _versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that are installed, without imports."""
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
+def _remove_abandoned(path: Path) -> None:
+    """Remove what processes of this machine that were killed had begun to write here."""
+    for left in path.parent.glob(f".{_HOST}-*.{glob.escape(path.name)}"):
+        pid = left.name.split("-")[1]
         try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            left.unlink(missing_ok=True)
+        except (ValueError, OSError):  # another file's name, or a process of another user
             continue
-    return versions
 
 
-def _peak_memory() -> dict[str, int]:
-    """Return the most memory, in bytes, that this process has held, and on a GPU if one is used."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = {"cpu": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        peak["cuda"] = torch.cuda.max_memory_allocated()
-    return peak
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn the disk's errors, in whatever words a writer has for them, into one line."""
+    try:
+        yield
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None
+        full = number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+        if isinstance(error, WriteError) or not (full or number in _CLOSED):
+            raise
+        why = "no space is left on its disk" if full else os.strerror(number or 0).lower()
+        do = "make room" if full else f"allow writing to {path.parent}"
+        raise WriteError(
+            f"{path} cannot be written and is left as it was, as {why}: {do}, then run the same "
+            "command again"
+        ) from error

@@ -1,6 +1,5 @@
 """One training run from inputs to files: resumed, saved whole, described; knows no experiment."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,9 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from equitune import interruption
 from equitune.config import Training
-from equitune.files import sha256, write_manifest
-from equitune.training import finish, fit, state_path
+from equitune.files import sha256
+from equitune.manifests import write_manifest
+from equitune.states import state_of
+from equitune.training import fit
 
 
 def train(
@@ -46,31 +48,33 @@ def train(
         state_folder: where the state is kept while training, for resuming.
 
     Raises:
-        ValueError: as `fit`.
+        ValueError, MemoryError, Interrupted: as `fit`.
     """
-    began = time.monotonic()
     checksums = {path.name: sha256(path) for path in inputs}
-    state = state_path(state_folder, training, {**facts, "inputs": checksums})
-    history = fit(
-        model,
-        training,
-        epoch=epoch,
-        loss=loss,
-        validate=validate,
-        seed=facts["seed"],
-        label=label,
-        state=state,
+    state = state_of(
+        state_folder, output, {"training": asdict(training), **facts, "inputs": checksums}
     )
-    save()
-    write_manifest(
-        output.with_name("manifest.json"),
-        configuration={**facts, "training": asdict(training)},
-        inputs=checksums,
-        device=str(device),
-        train_seconds=history.seconds,
-        validation=history.validation,
-        kept=history.kept,
-        resumed_at=history.resumed_at,
-        wall_seconds=time.monotonic() - began,
-    )
-    finish(state)
+    with interruption.deferred():  # what is trained is written too
+        history = fit(
+            model,
+            training,
+            epoch=epoch,
+            loss=loss,
+            validate=validate,
+            seed=facts["seed"],
+            label=label,
+            state=state,
+        )
+        save()
+        write_manifest(
+            output.with_name("manifest.json"),
+            configuration={**facts, "training": asdict(training)},
+            inputs=checksums,
+            device=str(device),
+            train_seconds=history.seconds,
+            validation=history.validation,
+            kept=history.kept,
+            resumed_at=history.resumed_at,
+        )
+        if state is not None:
+            state.remove()

@@ -9,19 +9,21 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from equitune import interruption
 from equitune.config import Training
-from equitune.files import atomic_write, configuration_hash
+from equitune.determinism import random_states, restore_random_states, seeded
+from equitune.interruption import Interrupted
+from equitune.memory import chunk_sizes, relieved, set_chunk_sizes
 from equitune.progress import Progress
+from equitune.states import State
 
 logger = logging.getLogger(__name__)
-
-STATE_VERSION = 2
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -47,28 +49,6 @@ class History:
     validation: dict[int, float] = field(default_factory=dict)
     resumed_at: int = 0
     kept: int = 0
-
-
-def seeded(seed: int) -> torch.Generator:
-    """Seed torch's global generators (weights, dropout) and return one for the data."""
-    torch.manual_seed(seed)
-    return torch.Generator().manual_seed(seed)
-
-
-def choose_device(device: str) -> torch.device:
-    """Return the device that the configuration names; "auto" takes a GPU where there is one.
-
-    Raises:
-        ValueError: if the device does not exist on this machine.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {device!r} is not to be had here: set device: auto") from error
-    return chosen
 
 
 def make_optimizer(
@@ -111,12 +91,13 @@ def fit(
     validate: Callable[[], float],
     seed: int,
     label: str = "training",
-    state: Path | None = None,
+    state: State | None = None,
 ) -> History:
     """Train a model for a number of steps, or until it gets no better on the validation part.
 
     With `settings.patience` the model ends with the weights that scored best on the validation
-    part, else with the last ones.
+    part, else with the last ones. Where a GPU's memory runs out, the step is done again with half
+    the `chunk_size` of what is equi-tuned.
 
     Args:
         model: the model, on its device; its parameters that require a gradient are trained.
@@ -127,20 +108,22 @@ def fit(
         seed: seeds the order of the data and dropout; call `seeded` yourself before making the
             model if its initial weights are to depend on it too.
         label: what progress lines are headed with.
-        state: the file that keeps the run's state, named by `state_path`; None: the run cannot be
-            resumed. It is left in place: `finish` removes it once the result has been written.
+        state: keeps what the run needs to go on; None: it cannot be resumed. It is left in place:
+            remove it once the result has been written.
 
     Returns:
         The history of the run.
 
     Raises:
-        ValueError: if the loss is not finite (the message says at which step).
+        ValueError: the loss is not finite (the message says at which step).
+        MemoryError: a GPU's memory is too small for one copy of the orbit at a time.
+        Interrupted: the process is to stop; the state has been written.
     """
     generator = seeded(seed)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer, schedule = make_optimizer(parameters, settings)
     run = _Run(model, optimizer, schedule, generator, History())
-    run.resume(state)
+    run.resume(state.load() if state else None)
     history, batches = run.history, list[Tensor]()
     started = saved = time.monotonic()
     before = history.seconds
@@ -154,9 +137,7 @@ def fit(
                     run.position = 0
                     continue
             batch = batches.pop(0)
-            value = loss(batch)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
+            value = relieved(model, partial(_gradients, optimizer, loss, batch))
             if settings.gradient_clip:
                 nn.utils.clip_grad_norm_(parameters, settings.gradient_clip)
             optimizer.step()
@@ -175,7 +156,7 @@ def fit(
                     )
                 pause = time.monotonic()
                 model.eval()
-                history.validation[run.step] = validate()
+                history.validation[run.step] = relieved(model, validate)
                 if settings.patience and run.best_step() == run.step:
                     run.best = {k: x.detach().cpu().clone() for k, x in model.state_dict().items()}
                 model.train()
@@ -183,11 +164,17 @@ def fit(
                 progress.note(validation=history.validation[run.step])
             progress.note(loss=value.detach())
             progress.advance(run.step)
-            if state and time.monotonic() - saved >= settings.save_seconds:
+            stop = interruption.reason() if run.step < settings.steps else None
+            if state and (stop or time.monotonic() - saved >= settings.save_seconds):
                 if not batches:
                     run.epoch_state = generator.get_state()
-                run.save(state)
+                state.save(run.content())
                 saved = time.monotonic()
+            if stop:
+                kept = "the same command goes on from there" if state else "nothing of it is kept"
+                raise Interrupted(
+                    f"{label}: {stop}, at step {run.step} of {settings.steps}: {kept}"
+                )
     history.kept = run.step
     if run.best is not None:
         model.load_state_dict(run.best)
@@ -196,24 +183,14 @@ def fit(
     return history
 
 
-def state_path(folder: Path | None, settings: Training, key: dict[str, Any]) -> Path | None:
-    """Return the state file of a run, named by a hash of all that decides its result.
-
-    Args:
-        folder: where states stand; None: no state is kept.
-        settings: of the training.
-        key: all that decides the result besides, seed and checksums of the inputs included.
-    """
-    if folder is None:
-        return None
-    facts = {"version": STATE_VERSION, "training": asdict(settings), "key": key}
-    return folder / f"{configuration_hash(facts)}.pt"
-
-
-def finish(state: Path | None) -> None:
-    """Remove the state of a run whose result has been written."""
-    if state is not None:
-        state.unlink(missing_ok=True)
+def _gradients(
+    optimizer: torch.optim.Optimizer, loss: Callable[[Tensor], Tensor], batch: Tensor
+) -> Tensor:
+    """Compute the gradients of a batch's loss, and return the loss."""
+    optimizer.zero_grad(set_to_none=True)
+    value = loss(batch)
+    value.backward()  # type: ignore[no-untyped-call]
+    return value
 
 
 @dataclass
@@ -240,48 +217,33 @@ class _Run:
         steps = list(self.history.validation)
         return 0 < patience < len(steps) - steps.index(self.best_step()) if steps else False
 
-    def save(self, path: Path) -> None:
-        """Write the state atomically."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        state = {
-            "version": STATE_VERSION,
+    def content(self) -> dict[str, Any]:
+        """Return all that `resume` needs."""
+        return {
             "step": self.step,
             "position": self.position,
             "model": self.model.state_dict(),
+            "chunk_sizes": chunk_sizes(self.model),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "epoch": self.epoch_state,
             "best": self.best,
-            "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "random": random_states(),
             "history": asdict(self.history),
         }
-        with atomic_write(path) as temporary:
-            torch.save(state, temporary)
 
-    def resume(self, path: Path | None) -> None:
-        """Take up the state if there is one; one that cannot be read starts the run afresh."""
-        if path is None or not path.exists():
+    def resume(self, content: dict[str, Any] | None) -> None:
+        """Take up what `content` returned; None: start afresh."""
+        if content is None:
             return
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            version = state["version"]
-        except Exception as error:  # a truncated or foreign file raises what it likes
-            reason = str(error).partition("\n")[0]
-            logger.warning("%s is no readable state (%s): training starts afresh", path, reason)
-            return
-        if version != STATE_VERSION:
-            logger.warning("%s is a state of version %s: training starts afresh", path, version)
-            return
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.step, self.position = state["step"], state["position"]
-        self.epoch_state, self.best = state["epoch"], state["best"]
-        self.generator.set_state(state["epoch"])
-        torch.set_rng_state(state["random"])
-        if torch.cuda.is_available() and state["random_cuda"]:
-            torch.cuda.set_rng_state_all(state["random_cuda"])
-        self.history = History(**state["history"])
+        self.model.load_state_dict(content["model"])
+        set_chunk_sizes(self.model, content["chunk_sizes"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.schedule.load_state_dict(content["schedule"])
+        self.step, self.position = content["step"], content["position"]
+        self.epoch_state, self.best = content["epoch"], content["best"]
+        self.generator.set_state(content["epoch"])
+        restore_random_states(content["random"])
+        self.history = History(**content["history"])
         self.history.resumed_at = self.step
         logger.info("resumed at step %d", self.step)

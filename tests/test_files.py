@@ -1,7 +1,8 @@
 """Files appear whole or not at all, come back as they were, and bad ones are named."""
 
+import errno
 import hashlib
-import json
+import os
 import re
 import subprocess
 import sys
@@ -44,6 +45,70 @@ def test_atomic_write_gives_the_usual_permissions(tmp_path):
     files.save_tensors(tmp_path / "tensors", {"x": torch.zeros(1)})
     modes = {path.stat().st_mode for path in tmp_path.iterdir()}
     assert len(modes) == 1
+
+
+def test_atomic_write_removes_what_a_killed_writer_had_begun(tmp_path):
+    path = tmp_path / "table.csv"
+    with files.atomic_write(path) as temporary:
+        temporary.write_text("")
+        names = [temporary.name.replace(f"-{os.getpid()}-", f"-{pid}-") for pid in (2**22 + 1, 1)]
+        other = temporary.name.replace("table.csv", "other.csv")
+    for name in (*names, other):
+        (tmp_path / name).write_text("half")
+    with files.atomic_write(path) as temporary:
+        temporary.write_text("whole")
+    # process 1 is alive and may still write; nobody has a number above 2**22
+    assert sorted(x.name for x in tmp_path.iterdir()) == sorted([names[1], other, "table.csv"])
+
+
+def test_atomic_files_appear_together_when_the_block_ends(tmp_path):
+    folder = tmp_path / "model"
+    with files.atomic_files(folder) as temporary:
+        (temporary / "a.json").write_text("a")
+        (temporary / "b.json").write_text("b")
+        assert [x.name for x in folder.iterdir()] == [temporary.name]
+    assert sorted(x.name for x in folder.iterdir()) == ["a.json", "b.json"]
+
+
+def test_atomic_files_leave_nothing_when_the_block_fails(tmp_path):
+    def fail():
+        with files.atomic_files(tmp_path / "model") as temporary:
+            (temporary / "a.json").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert list((tmp_path / "model").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "no space is left on its disk: make"),
+        (RuntimeError("I/O error: No space left on device"), "no space is left on its disk: make"),
+        (OSError(errno.EROFS, "Read-only"), "read-only file system: allow writing to"),
+        (OSError(errno.EACCES, "Permission denied"), "permission denied: allow writing to"),
+    ],
+)
+def test_a_disk_that_refuses_is_one_line_and_the_old_file_stays(tmp_path, error, words):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+
+    def write():
+        with files.atomic_write(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(files.WriteError, match=words) as told:
+        write()
+    assert str(told.value).startswith(f"{path} cannot be written and is left as it was, as ")
+    assert "\n" not in str(told.value)
+    assert [x.read_text() for x in tmp_path.iterdir()] == ["old"]
+
+
+def test_other_errors_pass_as_they_are(tmp_path):
+    with pytest.raises(ValueError, match="no number"), files.atomic_write(tmp_path / "table.csv"):
+        raise ValueError("no number")
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path):
@@ -145,45 +210,6 @@ def test_load_into_names_every_key_that_does_not_fit():
     assert "0.weight is (3, 4), expected (3, 2)" in message
     assert "\n" not in message
     assert all(torch.equal(p, q) for p, q in zip(before, module.parameters(), strict=True))
-
-
-def test_manifest_says_what_a_result_was_made_from(tmp_path):
-    inputs = {"dataset.safetensors": "0" * 64}
-    configuration = {"steps": 10}
-    path = tmp_path / "manifest.json"
-    files.write_manifest(path, configuration, inputs, seed=3, device="cpu", wall_seconds=1.5)
-    manifest = json.loads(path.read_text())
-    assert manifest["configuration"] == configuration
-    assert manifest["configuration_hash"] == files.configuration_hash(configuration)
-    assert manifest["inputs"] == inputs
-    assert (manifest["seed"], manifest["device"], manifest["wall_seconds"]) == (3, "cpu", 1.5)
-    assert manifest["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
-    assert manifest["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert 1e6 < manifest["peak_memory_bytes"]["cpu"] < 1e12
-    assert "git" in manifest
-
-
-def test_git_state_of_a_tracked_file_and_of_others(tmp_path):
-    assert files.git_state(tmp_path / "code.py") is None
-
-    def git(*arguments):
-        identity = ["-c", "user.name=name", "-c", "user.email=name@example.org"]
-        command = ["git", *identity, *arguments]
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-
-    git("init", "--quiet")
-    (tmp_path / "code.py").write_text("x = 1\n")
-    assert files.git_state(tmp_path / "code.py") is None
-    git("add", "code.py")
-    git("commit", "--quiet", "-m", "first")
-    state = files.git_state(tmp_path / "code.py")
-    assert re.fullmatch("[0-9a-f]{40}", state["commit"])
-    assert state["dirty"] is False
-    # an installed package inside another project's repository has not that project's commit
-    (tmp_path / "other.py").write_text("y = 1\n")
-    assert files.git_state(tmp_path / "other.py") is None
-    (tmp_path / "code.py").write_text("x = 2\n")
-    assert files.git_state(tmp_path / "code.py") == {**state, "dirty": True}
 
 
 def test_importing_the_module_does_not_import_torch():

@@ -1,12 +1,10 @@
 """The training loop: seeded, resumable at any step, and clear about what goes wrong."""
 
-import logging
-
 import pytest
 import torch
 from torch import nn
 
-from equitune import training
+from equitune import EquiTuned, actions, interruption, states, training
 from equitune.config import Training
 
 ROWS, FEATURES, BATCH = 20, 3, 6  # an epoch of four batches, the last one shorter
@@ -15,6 +13,10 @@ ROWS, FEATURES, BATCH = 20, 3, 6  # an epoch of four batches, the last one short
 def settings(**changes):
     values = {"steps": 11, "batch_size": BATCH, "learning_rate": 0.1, "schedule": "one_cycle"}
     return Training(**{**values, "save_seconds": 0, **changes})
+
+
+def state_in(folder):
+    return states.state_of(folder, folder / "model.safetensors", {"test": 1})
 
 
 class Killed(BaseException):
@@ -60,7 +62,7 @@ def run(plan, state=None, seed=0, kill_at=None, validations=None, scores=None):
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, kill_at, optimizer):
     plan = settings(optimizer=optimizer)
     whole, history = run(plan)
-    state = tmp_path / "state.pt"
+    state = state_in(tmp_path)
     with pytest.raises(Killed):
         run(plan, state, kill_at=kill_at)
     resumed, resumed_history = run(plan, state)
@@ -70,7 +72,7 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, ki
 
 
 def test_a_run_killed_twice_still_ends_the_same(tmp_path):
-    state, plan = tmp_path / "state.pt", settings()
+    state, plan = state_in(tmp_path), settings()
     for kill_at in (3, 4):  # counted from where the run resumed
         with pytest.raises(Killed):
             run(plan, state, kill_at=kill_at)
@@ -85,44 +87,62 @@ def test_the_seed_decides_the_weights():
     assert not torch.equal(run(plan, seed=3)[0], run(plan, seed=4)[0])
 
 
-@pytest.mark.parametrize("damage", ["truncated", "foreign", "old"])
-def test_an_unusable_state_is_named_and_training_starts_afresh(tmp_path, caplog, damage):
-    state, plan = tmp_path / "state.pt", settings()
+def test_a_run_that_is_asked_to_stop_writes_its_state_and_goes_on_later(tmp_path, monkeypatch):
+    plan = settings(save_seconds=1e9)  # nothing else writes the state
+    place = state_in(tmp_path)
+    asked = iter([None, None, "SIGTERM asks it to stop"])
+    monkeypatch.setattr(interruption, "reason", lambda: next(asked))
+    with pytest.raises(interruption.Interrupted, match="at step 3 of 11: the same command goes on"):
+        run(plan, place)
+    monkeypatch.undo()
+    resumed, history = run(plan, place)
+    assert history.resumed_at == 3
+    assert torch.equal(run(plan)[0], resumed)
+
+
+def test_a_run_without_a_state_says_that_nothing_is_kept(monkeypatch):
+    monkeypatch.setattr(interruption, "reason", lambda: "its time is nearly over")
+    with pytest.raises(interruption.Interrupted, match="at step 1 of 11: nothing of it is kept"):
+        run(settings())
+
+
+def test_a_run_that_is_asked_to_stop_at_its_last_step_has_finished(monkeypatch):
+    asked = iter([None] * 10)  # not asked an eleventh time
+    monkeypatch.setattr(interruption, "reason", lambda: next(asked))
+    assert run(settings())[1].kept == 11
+
+
+def test_a_smaller_chunk_size_is_kept_over_an_interruption(tmp_path):
+    rotate = actions.Rotate90()
+
+    def fit(kill_at=None):
+        torch.manual_seed(0)
+        model = EquiTuned(nn.Linear(4, 1), rotate, actions.Trivial(rotate.group))
+        calls = 0
+
+        def loss(rows):
+            nonlocal calls
+            calls += 1
+            if calls == 1 and kill_at:
+                raise torch.OutOfMemoryError("CUDA out of memory. More.")
+            if calls == kill_at:
+                raise Killed
+            return model(torch.ones(2, 4, 4)).square().mean()
+
+        training.fit(
+            model,
+            settings(),
+            epoch=lambda generator: [torch.arange(2)],
+            loss=loss,
+            validate=lambda: 0.0,
+            seed=0,
+            state=state_in(tmp_path),
+        )
+        return model.chunk_size
+
     with pytest.raises(Killed):
-        run(plan, state, kill_at=5)
-    if damage == "truncated":
-        state.write_bytes(state.read_bytes()[:1000])
-    elif damage == "foreign":
-        state.write_text("not a state")
-    else:
-        torch.save({"version": 0}, state)
-    with caplog.at_level(logging.WARNING):
-        weights, history = run(plan, state)
-    assert "training starts afresh" in caplog.text
-    assert str(state) in caplog.text
-    assert history.resumed_at == 0
-    assert torch.equal(weights, run(plan)[0])
-
-
-def test_states_of_other_settings_inputs_or_seeds_are_never_taken_up(tmp_path):
-    paths = {
-        training.state_path(tmp_path, settings(), {"seed": 0, "inputs": {"data": "a"}}),
-        training.state_path(tmp_path, settings(), {"seed": 1, "inputs": {"data": "a"}}),
-        training.state_path(tmp_path, settings(), {"seed": 0, "inputs": {"data": "b"}}),
-        training.state_path(tmp_path, settings(learning_rate=0.2), {"seed": 0, "inputs": {}}),
-    }
-    assert len(paths) == 4
-    same = [training.state_path(tmp_path, settings(), {"seed": 0}) for _ in range(2)]
-    assert same[0] == same[1]
-
-
-def test_finish_removes_the_state_and_forgives_a_missing_one(tmp_path):
-    state = tmp_path / "state.pt"
-    run(settings(), state)
-    assert state.exists()
-    training.finish(state)
-    assert list(tmp_path.iterdir()) == []
-    training.finish(state)
+        fit(kill_at=5)
+    assert fit() == 2
 
 
 def test_validation_comes_at_its_interval_and_at_the_end():
@@ -157,7 +177,7 @@ def test_without_patience_the_last_weights_are_kept():
 @pytest.mark.parametrize("kill_at", [3, 5, 6])
 def test_a_killed_run_keeps_its_best_weights_and_its_patience(tmp_path, kill_at):
     plan = settings(validate_every=1, patience=3)
-    state = tmp_path / "state.pt"
+    state = state_in(tmp_path)
     with pytest.raises(Killed):
         run(plan, state, kill_at=kill_at, scores=SCORES)
     # steps are counted anew in the process that resumes
@@ -187,13 +207,3 @@ def test_schedules_begin_and_end_where_they_should(schedule, first, last):
     assert rates[0] == pytest.approx(first)
     assert rates[-1] == pytest.approx(last, abs=2e-4)
     assert max(rates) == pytest.approx(0.1)
-
-
-def test_a_device_that_is_not_there_is_one_clear_line():
-    with pytest.raises(
-        ValueError, match="device 'cuda:99' is not to be had here: set device: auto"
-    ):
-        training.choose_device("cuda:99")
-    with pytest.raises(ValueError, match="device 'abacus' is not to be had"):
-        training.choose_device("abacus")
-    assert training.choose_device("cpu") == torch.device("cpu")

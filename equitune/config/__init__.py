@@ -35,6 +35,7 @@ from equitune.config.scan import (
     Scan,
     Seq2SeqModel,
 )
+from equitune.determinism import Level
 
 __all__ = [
     "GROUPLESS",
@@ -84,6 +85,13 @@ class Config:
     """Everything a run is decided by."""
 
     device: Annotated[Device, about("auto, cpu, cuda, cuda:N or mps")]
+    determinism: Annotated[
+        Level,
+        about(
+            "how far two runs agree: fast (statistically), seeded (all draws; on a CPU all bits), "
+            "bitwise (all bits on a GPU too)"
+        ),
+    ]
     retrieve: Annotated[Retrieve, about("downloads")]
     scan: Annotated[Scan, about("compositional generalization on SCAN")]
     image: Annotated[Image, about("image classification under rotations and flips")]

@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from equitune import devices
 from equitune.actions import Action, Trivial
 from equitune.config import IDENTITY
 from equitune.equivariance import equivariance_error
@@ -24,12 +25,12 @@ from equitune.files import atomic_write
 from equitune.image.data import Images, image_action, load_dataset, load_transformed
 from equitune.image.experiment import accuracy, load, predict
 from equitune.image.features import as_input
+from equitune.manifests import describe
 from equitune.results.tables import (
     IMAGE_COLUMNS,
     IMAGE_ELEMENT_COLUMNS,
     IMAGE_EXAMPLE_COLUMNS,
 )
-from equitune.training import choose_device
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +62,7 @@ def evaluate(
     Raises:
         ValueError: a file that cannot be read.
     """
-    torch.set_num_threads(1)
-    chosen = choose_device(device)
+    chosen = devices.prepare(device)
     parts, about = load_dataset(dataset)
     test, validation = parts["test"].to(chosen), parts["validation"].to(chosen)
     moved: dict[str, Images] = {}
@@ -112,6 +112,7 @@ def evaluate(
     write(by_element, elements, IMAGE_ELEMENT_COLUMNS)
     shown = example_rows(parts["test"], about["classes"], first, by_model)
     write(shown, examples, IMAGE_EXAMPLE_COLUMNS)
+    describe(output, {"groups": list(moved)}, [dataset, *transformed, *models], chosen)
 
 
 def worst_error(model: torch.nn.Module, action: Action, images: Images) -> float:

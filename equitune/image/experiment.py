@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from equitune import runs
+from equitune import devices, runs
 from equitune.actions import Trivial
 from equitune.config import IDENTITY, ImageBuilder, ImageModel, Training
 from equitune.files import load_into, load_tensors, save_tensors
@@ -24,7 +25,7 @@ from equitune.image.data import Images, image_action, load_dataset
 from equitune.image.features import as_input, from_orbits, from_pixels
 from equitune.image.models import Classifier, build
 from equitune.image.weights import load_backbone, read_weights
-from equitune.training import choose_device
+from equitune.memory import relieved
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +143,7 @@ def predict(model: Classifier, images: Images) -> Tensor:
     model.eval()
     with torch.inference_mode():
         parts = [
-            model(as_input(pixels)).argmax(1)
+            relieved(model, partial(model, as_input(pixels))).argmax(1)
             for pixels in torch.split(images.pixels, EVALUATION_BATCH)
         ]
     return torch.cat(parts)
@@ -200,8 +201,7 @@ def _train(
     state_folder: Path | None,
 ) -> None:
     """Train, write the weights and, beside them, the facts to build the model from."""
-    torch.set_num_threads(1)  # so that the numbers do not depend on the number of cores
-    chosen = choose_device(device)
+    chosen = devices.prepare(device)
     parts, about = load_dataset(dataset)
     facts |= {key: about[key] for key in ("dataset", "size", "upsample", "classes")}
     model = _build(facts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from equitune.language.corpus import read_corpus
 from equitune.language.fairness import count, regard_gap
 from equitune.language.prompts import Prompts, first_sentence, mask, read_prompts
 from equitune.language.samples import Sample, read_samples
+from equitune.manifests import describe
 from equitune.results import tables
 
 logger = logging.getLogger(__name__)
@@ -124,9 +125,9 @@ def evaluate(
         ValueError: a file that cannot be read, or a demographic without texts.
     """
     if settings.kind == "transformer":
-        from equitune.training import choose_device
+        from equitune import devices
 
-        device = str(choose_device(device))
+        device = str(devices.prepare(device))
     scorer = make_scorer(settings, trained, device)
     known = read_prompts(prompts)
     measured = {path.parent: _measures(path) for path in measures}
@@ -144,6 +145,9 @@ def evaluate(
     _write(outputs.regard, shares, tables.REGARD_COLUMNS)
     _write(outputs.fairness, gaps, tables.FAIRNESS_COLUMNS)
     _write(outputs.texts, texts, tables.LANGUAGE_TEXT_COLUMNS)
+    how = {"scorer": asdict(settings), "seed": seed, "mask": mask_demographic, "cut": cut}
+    read = [*samples, *measures, *([prompts] if prompts else [])]
+    describe(outputs.regard, how, read, device if settings.kind == "transformer" else "cpu")
 
 
 Cell = tuple[str, str, str, str]  # model, method, axis, task

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from equitune import runs
+from equitune import devices, runs
 from equitune.batches import length_buckets
 from equitune.config import Sampling, SmallGPT2, Training
-from equitune.files import atomic_write, configuration_hash, sha256
+from equitune.files import atomic_files, atomic_write, configuration_hash, sha256
 from equitune.language import measures
 from equitune.language.data import blocks, encode, pad_rows, read_text
 from equitune.language.fairness import counterfactual_tv
@@ -29,8 +29,8 @@ from equitune.language.samples import Sample, write_samples
 from equitune.language.sampling import Choice, sample
 from equitune.language.tokenizer import build_tokenizer
 from equitune.language.words import words_on
+from equitune.manifests import describe
 from equitune.results.tables import MEASURE_COLUMNS
-from equitune.training import choose_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -69,9 +69,8 @@ def pretrain(
     """
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    torch.set_num_threads(1)  # so that the numbers do not depend on the number of cores
     torch.manual_seed(seed)
-    chosen = choose_device(device)
+    chosen = devices.prepare(device)
     text = read_text(train)
     tokenizer = build_tokenizer([text, *(prompt.text for prompt in read_prompts(prompts))])
     end = tokenizer.convert_tokens_to_ids(tokenizer.eos_token)
@@ -106,8 +105,9 @@ def pretrain(
         return -sum(losses) / len(held[0])
 
     def save() -> None:
-        model.cpu().save_pretrained(output.parent)
-        tokenizer.save_pretrained(output.parent)
+        with atomic_files(output.parent) as folder:
+            model.cpu().save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
 
     runs.train(
         model,
@@ -156,7 +156,6 @@ def generate(
     Raises:
         ValueError: a model, lexicon or file of prompts that cannot be read or do not fit.
     """
-    torch.set_num_threads(1)
     model, tokenizer = load(base, device, sampling.precision)
     choice = Choice(sampling.temperature, sampling.top_k, sampling.top_p)
     stops = _stops(tokenizer)
@@ -200,6 +199,16 @@ def generate(
             ]
             logger.info("%s %s: %s %s, %d texts", name, method, axis, task, len(asked))
     write_samples(output, samples)
+    settings = {
+        "model": name,
+        "method": method,
+        "axes": dict(axes),
+        "tasks": list(tasks),
+        "sampling": asdict(sampling),
+        "seed": seed,
+        "forms": forms,
+    }
+    describe(output, settings, _inputs(base, prompts), model.device)
 
 
 def measure(
@@ -235,7 +244,6 @@ def measure(
     """
     import pandas as pd
 
-    torch.set_num_threads(1)
     model, tokenizer = load(base, device, precision)
     asked_for = _asked_for(prompts, axes, tasks)
     parts = None if text is None else _parts(tokenizer, read_text(text), block)
@@ -262,6 +270,20 @@ def measure(
             logger.info("%s: %s %s, tv %.4f, perplexity %s", method, axis, task, tv, value)
     with atomic_write(output) as temporary:
         pd.DataFrame(rows, columns=list(MEASURE_COLUMNS)).to_csv(temporary, index=False)
+    settings = {
+        "method": method,
+        "axes": dict(axes),
+        "tasks": list(tasks),
+        "block": block,
+        "forms": forms,
+        "precision": precision,
+    }
+    describe(output, settings, _inputs(base, prompts, text), model.device)
+
+
+def _inputs(base: Path, *files: Path | None) -> list[Path]:
+    """The files that a step has read: a model's weights, and what else was given."""
+    return [*weights(base), *(file for file in files if file is not None)]
 
 
 def _asked_for(

@@ -7,7 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
-from equitune.files import sha256, write_manifest
+from equitune.files import sha256
+from equitune.manifests import write_manifest
 from equitune.retrieve import RetrievalError
 
 logger = logging.getLogger(__name__)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from equitune import devices
 from equitune.config import LANGUAGE_METHODS
 from equitune.language.lexicon import Lexicon
 from equitune.language.models import EquiCausalLM
 from equitune.language.words import check_size, load_tokenizer, words_on
 from equitune.names import nearest
-from equitune.training import choose_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,7 +49,7 @@ def load(
         raise ValueError(f"{folder} holds no language model that can be read ({reason})") from error
     tokenizer = load_tokenizer(str(folder))
     check_size(tokenizer, vocabulary(model))
-    return model.to(choose_device(device)).eval(), tokenizer
+    return model.to(devices.prepare(device)).eval(), tokenizer
 
 
 def build(

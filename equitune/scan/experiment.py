@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from equitune import runs
+from equitune import devices, runs
 from equitune.batches import length_buckets
 from equitune.config import IDENTITY, Permutation, Seq2SeqModel, Training
 from equitune.equivariance import equivariance_error
 from equitune.files import atomic_write
+from equitune.manifests import describe
 from equitune.names import nearest
 from equitune.results.tables import SCAN_COLUMNS
 from equitune.scan.data import (
@@ -33,7 +34,6 @@ from equitune.scan.decoding import next_actions
 from equitune.scan.models import Seq2Seq
 from equitune.scan.words import word_group
 from equitune.symmetrize import EquiTuned, Mean, Select, Weighted
-from equitune.training import choose_device
 
 logger = logging.getLogger(__name__)
 
@@ -174,8 +174,7 @@ def evaluate(
     Raises:
         ValueError: a file that cannot be read.
     """
-    torch.set_num_threads(1)
-    chosen = choose_device(device)
+    chosen = devices.prepare(device)
     parts, about = load_dataset(dataset)
     rows = []
     for path in models:
@@ -202,6 +201,7 @@ def evaluate(
         logger.info("%(task)s %(architecture)s %(method)s: test %(test_accuracy).4f", rows[-1])
     with atomic_write(output) as temporary:
         pd.DataFrame(rows, columns=list(SCAN_COLUMNS)).to_csv(temporary, index=False)
+    describe(output, {"permutation": asdict(permutation)}, [dataset, *models], chosen)
 
 
 def sequence_loss(model: nn.Module, pairs: Pairs) -> Tensor:
@@ -301,8 +301,7 @@ def _train(
     inputs: Sequence[Path] = (),
 ) -> None:
     """Train, write the weights with the facts to build them from, and the manifest."""
-    torch.set_num_threads(1)  # so that the numbers do not depend on the number of cores
-    chosen = choose_device(device)
+    chosen = devices.prepare(device)
     parts, about = load_dataset(dataset)
     train, validation = parts["train"].to(chosen), parts["validation"].to(chosen)
     lengths = parts["train"].lengths

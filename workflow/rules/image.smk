@@ -73,9 +73,11 @@ rule image_pretrain:
         model=as_json(IMAGE.model),
         training=lambda w: as_json(IMAGE.pretraining[w.architecture]),
         device=CONFIG.device,
+        determinism=CONFIG.determinism,
         states=STATES,
     shell:
-        "python -m equitune --log {log:q} image pretrain --dataset {input.dataset:q}"
+        "python -m equitune --log {log:q} --minutes {resources.runtime}"
+        " --determinism {params.determinism} image pretrain --dataset {input.dataset:q}"
         " --architecture {wildcards.architecture} --builder {params.builder:q}"
         " --seed {wildcards.seed} --model {params.model:q} --training {params.training:q}"
         " --device {params.device} --state-folder {params.states:q} --output {output.model:q}"
@@ -106,9 +108,11 @@ rule image_tune:
         model=as_json(IMAGE.model),
         training=lambda w: as_json(IMAGE.tuning[w.architecture]),
         device=CONFIG.device,
+        determinism=CONFIG.determinism,
         states=STATES,
     shell:
-        "python -m equitune --log {log:q} image tune --dataset {input.dataset:q}"
+        "python -m equitune --log {log:q} --minutes {resources.runtime}"
+        " --determinism {params.determinism} image tune --dataset {input.dataset:q}"
         " --weights {input.weights:q} --architecture {wildcards.architecture}"
         " --builder {params.builder:q} --method {wildcards.method} --group {wildcards.group}"
         " --seed {wildcards.seed} --model {params.model:q} --training {params.training:q}"
@@ -143,8 +147,10 @@ rule image_evaluate:
             f"--transformed {shlex.quote(path)}" for path in input.transformed
         ),
         device=CONFIG.device,
+        determinism=CONFIG.determinism,
     shell:
-        "python -m equitune --log {log:q} image evaluate {input.models:q}"
+        "python -m equitune --log {log:q} --determinism {params.determinism}"
+        " image evaluate {input.models:q}"
         " --dataset {input.dataset:q} {params.transformed} --device {params.device}"
         " --output {output.rows:q} --elements {output.elements:q} --examples {output.examples:q}"
 

@@ -73,9 +73,11 @@ rule language_pretrain:
         training=as_json(LANGUAGE.pretraining),
         prompts=PROMPTS,
         device=CONFIG.device,
+        determinism=CONFIG.determinism,
         states=STATES,
     shell:
-        "python -m equitune --log {log:q} language pretrain --train {input.train:q}"
+        "python -m equitune --log {log:q} --minutes {resources.runtime}"
+        " --determinism {params.determinism} language pretrain --train {input.train:q}"
         " --validation {input.validation:q} --seed {wildcards.seed} {params.prompts}"
         " --network {params.network:q} --training {params.training:q} --device {params.device}"
         " --state-folder {params.states:q} --output {output:q}"
@@ -108,8 +110,10 @@ rule language_generate:
         prompts=PROMPTS,
         forms="--forms" if LANGUAGE.forms else "",
         device=CONFIG.device,
+        determinism=CONFIG.determinism,
     shell:
-        "python -m equitune --log {log:q} language generate --base {params.base:q}"
+        "python -m equitune --log {log:q} --determinism {params.determinism}"
+        " language generate --base {params.base:q}"
         " --model {wildcards.model} --method {wildcards.method} --axes {params.axes:q}"
         " {params.tasks} --sampling {params.sampling:q} --seed {wildcards.seed} {params.prompts}"
         " {params.forms} --device {params.device} --output {output:q}"
@@ -146,8 +150,10 @@ rule language_measure:
         prompts=PROMPTS,
         forms="--forms" if LANGUAGE.forms else "",
         device=CONFIG.device,
+        determinism=CONFIG.determinism,
     shell:
-        "python -m equitune --log {log:q} language measure --base {params.base:q}"
+        "python -m equitune --log {log:q} --determinism {params.determinism}"
+        " language measure --base {params.base:q}"
         " --method {wildcards.method} --axes {params.axes:q} {params.tasks} {params.text}"
         " {params.block} --precision {params.precision} {params.prompts} {params.forms}"
         " --device {params.device} --output {output:q}"
@@ -228,8 +234,10 @@ rule language_evaluate:
         mask="--mask" if LANGUAGE.mask else "--no-mask",
         cut="--first-sentence" if LANGUAGE.first_sentence else "--no-first-sentence",
         device=CONFIG.device,
+        determinism=CONFIG.determinism,
     shell:
-        "python -m equitune --log {log:q} language evaluate {input.samples:q} {params.measures}"
+        "python -m equitune --log {log:q} --determinism {params.determinism}"
+        " language evaluate {input.samples:q} {params.measures}"
         " --scorer {params.scorer:q} {params.trained} --seed {wildcards.seed} {params.prompts}"
         " {params.mask} {params.cut} --device {params.device} --regard {output.regard:q}"
         " --fairness {output.fairness:q} --texts {output.texts:q}"

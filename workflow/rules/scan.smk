@@ -49,9 +49,11 @@ rule scan_pretrain:
         model=as_json(SCAN.model),
         training=lambda w: as_json(SCAN.pretraining[w.architecture]),
         device=CONFIG.device,
+        determinism=CONFIG.determinism,
         states=STATES,
     shell:
-        "python -m equitune --log {log:q} scan pretrain --dataset {input.dataset:q}"
+        "python -m equitune --log {log:q} --minutes {resources.runtime}"
+        " --determinism {params.determinism} scan pretrain --dataset {input.dataset:q}"
         " --architecture {wildcards.architecture} --seed {wildcards.seed}"
         " --model {params.model:q} --training {params.training:q} --device {params.device}"
         " --state-folder {params.states:q} --output {output.model:q}"
@@ -84,9 +86,11 @@ rule scan_tune:
         permutation=scan_permutation,
         training=lambda w: as_json(SCAN.tuning[w.architecture]),
         device=CONFIG.device,
+        determinism=CONFIG.determinism,
         states=STATES,
     shell:
-        "python -m equitune --log {log:q} scan tune --dataset {input.dataset:q}"
+        "python -m equitune --log {log:q} --minutes {resources.runtime}"
+        " --determinism {params.determinism} scan tune --dataset {input.dataset:q}"
         " --pretrained {input.pretrained:q} --method {wildcards.method}"
         " --group {wildcards.group} --permutation {params.permutation:q}"
         " --seed {wildcards.seed} --training {params.training:q} --device {params.device}"
@@ -112,8 +116,10 @@ rule scan_evaluate:
     params:
         permutation=lambda w: as_json(SCAN.permutations[SCAN.groups[w.task][0]]),
         device=CONFIG.device,
+        determinism=CONFIG.determinism,
     shell:
-        "python -m equitune --log {log:q} scan evaluate {input.models:q}"
+        "python -m equitune --log {log:q} --determinism {params.determinism}"
+        " scan evaluate {input.models:q}"
         " --dataset {input.dataset:q} --permutation {params.permutation:q}"
         " --device {params.device} --output {output:q}"
 

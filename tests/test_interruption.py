@@ -1,0 +1,94 @@
+"""Requests to stop: held back where work can be kept, obeyed at once elsewhere."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from equitune import interruption
+
+
+@pytest.fixture(autouse=True)
+def own_handlers(monkeypatch):
+    """Signals go back to where they went, and no deadline outlives the test."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr(interruption, "_deadline", None)
+    monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
+    interruption.listen()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def send(number):
+    os.kill(os.getpid(), number)
+    time.sleep(0)  # handlers run between two instructions
+
+
+def test_sigterm_stops_at_once_where_nothing_can_be_kept():
+    with pytest.raises(interruption.Interrupted, match="SIGTERM asks it to stop"):
+        send(signal.SIGTERM)
+
+
+def test_a_request_is_no_ordinary_error():
+    assert not issubclass(interruption.Interrupted, Exception)
+
+
+def test_signals_are_held_back_and_told_when_asked():
+    with interruption.deferred():
+        assert interruption.reason() is None
+        send(signal.SIGTERM)
+        send(signal.SIGTERM)  # schedulers send it more than once
+        assert interruption.reason() == "SIGTERM asks it to stop"
+    assert interruption.reason() is None  # the work was finished
+
+
+def test_sigint_is_held_back_once():
+    with interruption.deferred():
+        send(signal.SIGINT)
+        assert interruption.reason() == "SIGINT asks it to stop"
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGINT)
+
+
+def test_blocks_within_blocks_hold_back_until_the_outermost_ends():
+    with interruption.deferred():
+        with interruption.deferred():
+            send(signal.SIGTERM)
+        assert interruption.reason() == "SIGTERM asks it to stop"
+
+
+def test_the_end_of_the_time_is_a_reason(monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    interruption.allot(60)
+    now += 3538.0
+    assert interruption.reason() is None
+    now += 3.0  # a minute of an hour is kept free
+    assert interruption.reason() == "its time is nearly over"
+
+
+def test_a_tenth_of_a_short_time_is_kept_free(monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    interruption.allot(1)
+    now += 53.0
+    assert interruption.reason() is None
+    now += 2.0
+    assert interruption.reason() == "its time is nearly over"
+
+
+def test_the_end_of_the_job_counts_where_it_is_nearer(monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(now + 30)))
+    interruption.allot(1)
+    now += 25.0
+    assert interruption.reason() == "its time is nearly over"
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan")])
+def test_no_time_is_an_error(minutes):
+    with pytest.raises(ValueError, match=f"minutes is {minutes}: expected a positive number"):
+        interruption.allot(minutes)
