@@ -144,7 +144,7 @@ def run(arguments: list[str]) -> int:
     except Interrupted as error:
         _say(f"equitune: stopped: {error}")
         return interruption.EXIT_CODE
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click ends so, where a pipe is closed
         message = "the output was closed by the program that read it"
     except TyperException as error:  # wrong options and arguments
         message = " ".join(str(getattr(error, "message", error)).split())

@@ -72,6 +72,7 @@ def atomic_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.mkdir(parents=True)
             yield temporary
             for file in sorted(temporary.iterdir()):
+                file.chmod(temporary.stat().st_mode & 0o666)  # some writers hide files from others
                 _settle(file, folder / file.name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -216,7 +217,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        number = error.errno if isinstance(error, OSError) else None
+        number = _disk_error(error)
         full = number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
         if isinstance(error, WriteError) or not (full or number in _CLOSED):
             raise
@@ -226,3 +227,10 @@ def _explained(path: Path) -> Iterator[None]:
             f"{path} cannot be written and is left as it was, as {why}: {do}, then run the same "
             "command again"
         ) from error
+
+
+def _disk_error(error: BaseException | None) -> int | None:
+    """Return the number of the system's error, from which a writer may have made one of its own."""
+    while error is not None and not (isinstance(error, OSError) and error.errno):
+        error = error.__cause__ or error.__context__
+    return None if error is None else error.errno

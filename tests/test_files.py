@@ -66,8 +66,10 @@ def test_atomic_files_appear_together_when_the_block_ends(tmp_path):
     with files.atomic_files(folder) as temporary:
         (temporary / "a.json").write_text("a")
         (temporary / "b.json").write_text("b")
+        (temporary / "b.json").chmod(0o600)
         assert [x.name for x in folder.iterdir()] == [temporary.name]
     assert sorted(x.name for x in folder.iterdir()) == ["a.json", "b.json"]
+    assert len({x.stat().st_mode for x in folder.iterdir()}) == 1
 
 
 def test_atomic_files_leave_nothing_when_the_block_fails(tmp_path):
@@ -81,11 +83,19 @@ def test_atomic_files_leave_nothing_when_the_block_fails(tmp_path):
     assert list((tmp_path / "model").iterdir()) == []
 
 
+def made_from(error):
+    """What torch makes of an error of the disk: its own, with the first one behind it."""
+    own = RuntimeError("unexpected pos 861120 vs 861012")
+    own.__context__ = error
+    return own
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "no space is left on its disk: make"),
         (RuntimeError("I/O error: No space left on device"), "no space is left on its disk: make"),
+        (made_from(OSError(errno.ENOSPC, "")), "no space is left on its disk: make"),
         (OSError(errno.EROFS, "Read-only"), "read-only file system: allow writing to"),
         (OSError(errno.EACCES, "Permission denied"), "permission denied: allow writing to"),
     ],

@@ -68,6 +68,7 @@ def pretrain(
         ValueError: a text that cannot be read, or a sentence longer than the context.
     """
     from transformers import GPT2Config, GPT2LMHeadModel
+    from transformers.utils import logging as messages
 
     torch.manual_seed(seed)
     chosen = devices.prepare(device)
@@ -105,6 +106,7 @@ def pretrain(
         return -sum(losses) / len(held[0])
 
     def save() -> None:
+        messages.disable_progress_bar()  # for one file
         with atomic_files(output.parent) as folder:
             model.cpu().save_pretrained(folder)
             tokenizer.save_pretrained(folder)

@@ -1,0 +1,27 @@
+"""Runs commands of `equitune` in processes of their own that start at once: packages are loaded.
+
+A line of input is a command's arguments as JSON; the answer is the process's number. The next line
+asks for its end; the answer is its exit code, negative for the signal that ended it. Until then the
+number is nobody else's, so that a signal cannot go astray.
+"""
+
+import json
+import os
+import sys
+import warnings
+
+from equitune import cli, interruption
+from equitune.image import evaluation, experiment  # noqa: F401
+from equitune.language import experiment as _language  # noqa: F401
+from equitune.scan import experiment as _scan  # noqa: F401
+
+warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads: the child starts none
+
+while line := sys.stdin.readline():
+    pid = os.fork()
+    if pid == 0:
+        interruption.listen()
+        os._exit(cli.run(json.loads(line)))
+    print(pid, flush=True)
+    sys.stdin.readline()
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
