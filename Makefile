@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # one thread a job: the numbers do not depend on the number of cores
 export OMP_NUM_THREADS := 1
 
-.PHONY: run figures benchmarks test lint unit clean
+.PHONY: run figures benchmarks test lint unit test-faults clean
 
 run: $(READY)
 	snakemake --cores $(CORES) all report
@@ -30,6 +30,10 @@ lint: $(READY)
 
 unit: $(READY)
 	pytest -q
+
+# two default runs, one of them killed twenty times: docs/reliability.md
+test-faults: $(READY)
+	python tests/faults/whole_run.py --kills 20 --output docs/reliability
 
 # rebuilt when the pins or the package's own requirements change, and only then
 $(READY): constraints.txt pyproject.toml

@@ -12,6 +12,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/lock.smk"
 include: "workflow/rules/retrieve.smk"
 include: "workflow/rules/scan.smk"
 include: "workflow/rules/image.smk"

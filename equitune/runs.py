@@ -72,6 +72,7 @@ def train(
             inputs=checksums,
             device=str(device),
             train_seconds=history.seconds,
+            state_seconds=history.state_seconds,
             validation=history.validation,
             kept=history.kept,
             resumed_at=history.resumed_at,

@@ -37,7 +37,8 @@ class History:
     """What a training run reports of itself.
 
     Attributes:
-        seconds: wall-clock time spent in training steps, validation left out.
+        seconds: wall-clock time spent in training steps, validation and saving left out.
+        state_seconds: wall-clock time spent in writing the state.
         examples: training examples seen, repeats counted.
         validation: step → score on the validation part.
         resumed_at: the step at which the run last resumed, 0 if it never stopped.
@@ -45,6 +46,7 @@ class History:
     """
 
     seconds: float = 0.0
+    state_seconds: float = 0.0
     examples: int = 0
     validation: dict[int, float] = field(default_factory=dict)
     resumed_at: int = 0
@@ -168,8 +170,11 @@ def fit(
             if state and (stop or time.monotonic() - saved >= settings.save_seconds):
                 if not batches:
                     run.epoch_state = generator.get_state()
+                pause = time.monotonic()
                 state.save(run.content())
                 saved = time.monotonic()
+                history.state_seconds += saved - pause
+                started += saved - pause
             if stop:
                 kept = "the same command goes on from there" if state else "nothing of it is kept"
                 raise Interrupted(

@@ -100,6 +100,20 @@ def test_a_run_that_is_asked_to_stop_writes_its_state_and_goes_on_later(tmp_path
     assert torch.equal(run(plan)[0], resumed)
 
 
+def test_the_time_that_states_take_is_no_training_time(tmp_path, monkeypatch):
+    now = 0.0
+
+    def pass_time(seconds):
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(training.time, "monotonic", lambda: now)
+    monkeypatch.setattr(interruption, "reason", lambda: pass_time(1))  # once between two steps
+    monkeypatch.setattr(states.State, "save", lambda state, content: pass_time(100))
+    history = run(settings(), state_in(tmp_path))[1]
+    assert (history.seconds, history.state_seconds) == (10, 1100)
+
+
 def test_a_run_without_a_state_says_that_nothing_is_kept(monkeypatch):
     monkeypatch.setattr(interruption, "reason", lambda: "its time is nearly over")
     with pytest.raises(interruption.Interrupted, match="at step 1 of 11: nothing of it is kept"):

@@ -1,11 +1,13 @@
 """Snakemake as a user calls it, in a folder of its own, and a finished run of a small slice."""
 
+import contextlib
 import copy
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -54,23 +56,51 @@ def finished(snakemake, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def snakemake(root):
-    """Run the project's Snakefile in a folder with the arguments and settings given."""
+def started(root):
+    """Start the project's Snakefile in a folder with the arguments and settings given."""
 
-    def run(folder, *arguments, settings):
+    def start(folder, *arguments, settings, **options):
         override = folder / "override.yaml"
         override.write_text(yaml.safe_dump(settings))
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile")]
         command += ["--directory", str(folder), *arguments, "--configfile", str(override)]
         # the rules' python is that of the tests, whether or not its environment is active
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        return subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-            env=os.environ | {"PATH": path},
-        )
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(command, env=os.environ | {"PATH": path}, **(options or quiet))
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def snakemake(started):
+    """Run the project's Snakefile to its end; what it says comes back with its exit code."""
+
+    def run(folder, *arguments, settings):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with started(folder, *arguments, settings=settings, **pipes) as process:
+            try:
+                out, err = process.communicate(timeout=900)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def killed(started, tmp_path_factory):
+    """A run of the slice with two cores that was killed twice, Snakemake and all its jobs."""
+    folder = tmp_path_factory.mktemp("killed")
+    for seconds in (9, 14):
+        process = started(folder, "--cores", "2", settings=SLICE)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        family = [process, *psutil.Process(process.pid).children(recursive=True)]
+        for each in family:
+            each.kill()
+        process.wait()
+    process = started(folder, "--cores", "2", settings=SLICE)
+    assert process.wait(900) == 0
+    return folder

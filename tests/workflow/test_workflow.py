@@ -1,5 +1,6 @@
 """What holds for the workflow as a whole: determinism, redrawing, the report, messages."""
 
+import fcntl
 import re
 
 import pandas as pd
@@ -29,21 +30,20 @@ def figures(folder):
     return found
 
 
-def test_two_cores_give_the_same_numbers_bit_for_bit(snakemake, small, finished, tmp_path):
-    assert snakemake(tmp_path, "--cores", "2", settings=small).returncode == 0
-    names = sorted(file.name for file in (finished / "results/tables").iterdir())
+def test_kills_and_two_cores_give_the_same_numbers_bit_for_bit(finished, killed):
+    names = sorted(file.name for file in (finished / "results/tables").glob("*.csv"))
     assert {"scan.csv", "image.csv", "image_elements.csv", "image_examples.csv"} <= set(names)
     assert {"regard.csv", "fairness.csv", "language_texts.csv", "truth.csv"} <= set(names)
     for name in names:
         compared = []
-        for folder in (finished, tmp_path):
+        for folder in (finished, killed):
             table = pd.read_csv(folder / "results/tables" / name, dtype=str)
             # wall-clock time is measured, not computed
             if "measure" in table:
                 table = table[table["measure"] != "train_seconds"]
             compared.append(table.drop(columns="train_seconds", errors="ignore").to_csv())
         assert compared[0] == compared[1], name
-    assert figures(finished) == figures(tmp_path)
+    assert figures(finished) == figures(killed)
 
 
 def test_a_second_run_has_nothing_to_do_and_no_state_is_left(snakemake, small, finished):
@@ -51,6 +51,18 @@ def test_a_second_run_has_nothing_to_do_and_no_state_is_left(snakemake, small, f
     assert again.returncode == 0
     assert "Nothing to be done" in again.stdout + again.stderr
     assert not any((finished / "results/states").glob("*"))
+
+
+def test_two_snakemakes_do_not_work_in_one_folder(snakemake, small, finished):
+    with open(finished / ".snakemake/equitune.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = snakemake(finished, "--cores", "1", "figures", settings=small)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == (
+            "another Snakemake works in this folder: wait until it has ended, or end it"
+        )
+        # to look is allowed
+        assert snakemake(finished, "--cores", "1", "-n", settings=small).returncode == 0
 
 
 def test_figures_are_redrawn_from_the_tables_alone(snakemake, finished):
