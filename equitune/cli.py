@@ -97,14 +97,11 @@ def check(
     files: Annotated[list[Path], typer.Argument(help="YAML files; later ones override.")],
 ) -> None:
     """Check a configuration; silent when all is well."""
-    import yaml
+    from equitune.texts import parse_yaml, read_text
 
     merged: dict[str, object] = {}
     for file in files:
-        try:
-            read = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
+        read = parse_yaml(read_text(file), str(file))
         if not isinstance(read, dict):
             raise ValueError(f"{file} holds no keys: see config/config.yaml")
         config.merge(merged, read)

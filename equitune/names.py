@@ -1,7 +1,16 @@
-"""Names that somebody misspelt: the end of an error message; knows nothing of what they name."""
+"""What somebody wrote wrong, as error messages show it; knows nothing of what it means."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+from typing import Any
+
+LONGEST = 100  # letters of a name that is looked up; comparing longer ones takes too long
+LISTED = 20  # names in a message
+SHORT = 200  # letters of a value in a message
+
+_repr = reprlib.Repr()
+_repr.maxlevel, _repr.maxstring, _repr.maxother = 3, 60, 60
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -12,7 +21,23 @@ def nearest(word: str, known: Iterable[str]) -> str:
         known: what could have been meant.
     """
     known = list(known)
-    close = difflib.get_close_matches(word, known, n=2, cutoff=0.5)
+    sought = [name for name in known if len(name) <= LONGEST and len(word) <= LONGEST]
+    close = difflib.get_close_matches(word, sought, n=2, cutoff=0.5)
     if close:
         return f"; did you mean {' or '.join(repr(name) for name in close)}?"
-    return f"; expected one of {', '.join(known)}" if known else "; nothing is known there"
+    more = ", …" if len(known) > LISTED else ""
+    listed = ", ".join(shorten(name, LONGEST) for name in known[:LISTED])
+    return f"; expected one of {listed}{more}" if known else "; nothing is known there"
+
+
+def show(value: Any) -> str:
+    """Return any value of a file on one short line."""
+    try:
+        return shorten(_repr.repr(value), SHORT)
+    except ValueError:  # Python writes out no whole number of more than 4 300 digits
+        return "a number of thousands of digits"
+
+
+def shorten(text: str, length: int) -> str:
+    """Return a text, its end left out where it is longer than so many letters."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -15,7 +15,7 @@ from equitune.config import docs as _docs
 from equitune.config import image as _image
 from equitune.config import language as _language
 from equitune.config import scan as _scan
-from equitune.config.base import GROUPLESS, IDENTITY, STRICT, Training, about
+from equitune.config.base import GROUPLESS, IDENTITY, STRICT, Place, Training, about
 from equitune.config.image import IMAGE_METHODS, Image, ImageBuilder, ImageModel, ImageSource
 from equitune.config.language import (
     LANGUAGE_METHODS,
@@ -76,7 +76,7 @@ class Retrieve:
     """Where downloads are looked for."""
 
     mirror: Annotated[
-        str | None, about("folder or URL that is looked in before a file's own URL")
+        Place | None, about("folder or URL that is looked in before a file's own URL")
     ] = None
 
 

@@ -8,10 +8,13 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+Place = Annotated[str, Field(pattern=r"^[^\x00]*$", description="a path, URL or name")]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]  # what every generator takes
 
 IDENTITY = "identity"  # the group of methods that use none
 GROUPLESS = ("pretrained", "finetune")  # those methods
-STRICT = ConfigDict(extra="forbid")
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 def about(text: str, **limits: Any) -> Any:
@@ -33,7 +36,7 @@ class Training:
         float, about("share of the steps in which one_cycle's rate rises", ge=0, le=1)
     ] = 0.1
     optimizer: Annotated[Literal["adam", "adamw", "sgd"], about("how weights are updated")] = "adam"
-    betas: Annotated[tuple[float, float], about("decay rates of Adam's two moments")] = (0.9, 0.98)
+    betas: Annotated[tuple[Share, Share], about("decay rates of Adam's two moments")] = (0.9, 0.98)
     momentum: Annotated[float, about("of sgd", ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, about("L2 penalty; decoupled with adamw", ge=0)] = 0.0
     gradient_clip: Annotated[float, about("largest gradient norm; 0: no limit", ge=0)] = 1.0

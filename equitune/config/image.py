@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from equitune.config.base import STRICT, Name, Training, about, repeated
+from equitune.config.base import STRICT, Name, Place, Seed, Training, about, repeated
 from equitune.names import nearest
 
 ImageMethod = Literal[
@@ -14,7 +14,7 @@ ImageMethod = Literal[
     "equitune", "equitune_augment", "lambda_equitune", "equizero",
 ]  # fmt: skip
 ImageGroup = Literal["rotate90", "rotate_flip", "flip"]
-Architecture = Annotated[str, Field(pattern=r"^(timm:)?[A-Za-z0-9_.]+$")]
+Architecture = Annotated[str, Field(pattern=r"^(timm:)?[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$")]
 
 IMAGE_METHODS: tuple[ImageMethod, ...] = get_args(ImageMethod)
 
@@ -30,13 +30,17 @@ class ImageSource:
             "of resources/sources.csv; folder: class folders of your own"
         ),
     ]
-    size: Annotated[int, about("side of the square images in pixels", ge=8)]
+    size: Annotated[int, about("side of the square images in pixels", ge=8, le=4096)]
     upsample: Annotated[
         int,
-        about("enlargement on the way into the model, bilinear; times that of the builder", ge=1),
+        about(
+            "enlargement on the way into the model, bilinear; times that of the builder",
+            ge=1,
+            le=64,
+        ),
     ] = 1
     location: Annotated[
-        str | None, about("of kind folder: its path; of kind archive: its name in the registry")
+        Place | None, about("of kind folder: its path; of kind archive: its name in the registry")
     ] = None
     crop: Annotated[
         Literal["center", "none"], about("cut the middle square, or keep images of one shape whole")
@@ -51,7 +55,8 @@ class ImageBuilder:
     """How the models of one architecture are built."""
 
     upsample: Annotated[
-        int, about("enlargement of the images, for architectures that take no small ones", ge=1)
+        int,
+        about("enlargement of the images, for architectures that take no small ones", ge=1, le=64),
     ] = 1
     options: Annotated[dict[str, Any], about("arguments of the builder")] = Field(
         default_factory=dict
@@ -87,7 +92,7 @@ class Image:
         list[Architecture], about("torchvision builders, or timm:NAME", min_length=1)
     ]
     methods: Annotated[list[ImageMethod], about("what is done to the models", min_length=1)]
-    seeds: Annotated[list[int], about("one run for each", min_length=1)]
+    seeds: Annotated[list[Seed], about("one run for each", min_length=1)]
     groups: Annotated[
         list[ImageGroup],
         about("models without a group are measured by the first", min_length=1),
@@ -100,7 +105,7 @@ class Image:
         int | None, about("trial runs: at most so many images of each part; null: all", ge=1)
     ]
     weights: Annotated[
-        str, about("imagenet, self (trained here on upright images), or a file of weights")
+        Place, about("imagenet, self (trained here on upright images), or a file of weights")
     ]
     model: Annotated[ImageModel, about("the models")]
     builders: Annotated[

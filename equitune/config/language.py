@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from equitune.config.base import STRICT, Name, Training, about, repeated
+from equitune.config.base import STRICT, Name, Place, Seed, Training, about, repeated
 from equitune.names import nearest
 
 LanguageMethod = Literal["gpt2", "equi", "relaxed"]
@@ -28,11 +28,11 @@ class LanguageSource:
         ),
     ]
     location: Annotated[
-        str | None, about("id on the hub, path of the folder, or name in the registry")
+        Place | None, about("id on the hub, path of the folder, or name in the registry")
     ] = None
-    revision: Annotated[str | None, about("of kind hub: the commit")] = None
+    revision: Annotated[Place | None, about("of kind hub: the commit")] = None
     text: Annotated[
-        str | None,
+        Place | None,
         about(
             "perplexity's text: corpus (held-out sentences, line by line), a name in the registry, "
             "or a path; null: none"
@@ -52,13 +52,13 @@ class RegardScorer:
         ),
     ]
     location: Annotated[
-        str | None,
+        Place | None,
         about(
             "of kind tfidf: its training sentences' name in the registry; of kind transformer: an "
             "id on the hub, or a folder"
         ),
     ] = None
-    revision: Annotated[str | None, about("of a classifier on the hub: the commit")] = None
+    revision: Annotated[Place | None, about("of a classifier on the hub: the commit")] = None
     labels: Annotated[
         dict[str, Regard],
         about("of kind transformer: what its labels mean, where they have other names"),
@@ -93,10 +93,10 @@ class Sampling:
 class SmallGPT2:
     """The size of the GPT-2 that is trained on the generated corpus."""
 
-    layers: Annotated[int, about("blocks", ge=1)] = 2
-    heads: Annotated[int, about("attention heads", ge=1)] = 2
-    width: Annotated[int, about("of the hidden states", ge=1)] = 32
-    context: Annotated[int, about("tokens it can see", ge=24)] = 32
+    layers: Annotated[int, about("blocks", ge=1, le=128)] = 2
+    heads: Annotated[int, about("attention heads", ge=1, le=128)] = 2
+    width: Annotated[int, about("of the hidden states", ge=1, le=8192)] = 32
+    context: Annotated[int, about("tokens it can see", ge=24, le=8192)] = 32
     dropout: Annotated[float, about("everywhere in it", ge=0, lt=1)] = 0.0
 
 
@@ -114,10 +114,10 @@ class Language:
     ]
     axes: Annotated[list[Name], about("what demographics differ in", min_length=1)]
     tasks: Annotated[list[Name], about("what prompts ask for", min_length=1)]
-    seeds: Annotated[list[int], about("one run for each", min_length=1)]
-    prompts: Annotated[str | None, about("file of prompts; null: resources/prompts.yaml")]
+    seeds: Annotated[list[Seed], about("one run for each", min_length=1)]
+    prompts: Annotated[Place | None, about("file of prompts; null: resources/prompts.yaml")]
     lexicons: Annotated[
-        dict[Name, str], about("for each axis a name in resources/lexicons, or a file")
+        dict[Name, Place], about("for each axis a name in resources/lexicons, or a file")
     ]
     forms: Annotated[bool, about("capitalised and sentence-initial forms of the words move too")]
     sources: Annotated[dict[Name, LanguageSource], about("models by name; add your own")]

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from equitune.names import nearest
+from equitune.names import nearest, show
 
 
 def parse(kind: type, value: Any, name: str = "config") -> Any:
@@ -30,14 +30,14 @@ def _sentence(error: Any, whole: dict[str, Any]) -> str:
     if error["type"] == "literal_error":
         node = _node(whole, place)
         known = map(str, node.get("enum", node.get("propertyNames", {}).get("enum", [])))
-        return f"{where}: unknown value {error['input']!r}{nearest(str(error['input']), known)}"
+        return f"{where}: unknown value {show(error['input'])}{nearest(str(error['input']), known)}"
     if error["type"] in ("missing", "missing_argument"):
         return f"{where} is missing; config/config.yaml has every key with its default"
     if error["type"] == "string_pattern_mismatch":
         expected = _node(whole, place).get("description", "letters, digits and underscores")
-        return f"{where} is {error['input']!r}: expected {expected}"
+        return f"{where} is {show(error['input'])}: expected {expected}"
     message = error["msg"][0].lower() + error["msg"][1:]
-    return f"{where or 'value'} is {error['input']!r}: {message}"
+    return f"{where or 'value'} is {show(error['input'])}: {message}"
 
 
 def _node(whole: dict[str, Any], place: Iterable[Any]) -> dict[str, Any]:

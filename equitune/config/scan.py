@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from equitune.config.base import IDENTITY, STRICT, Name, Training, about, repeated
+from equitune.config.base import IDENTITY, STRICT, Name, Seed, Training, about, repeated
 from equitune.names import nearest
 
 ScanTask = Literal["add_jump", "around_right", "simple"]
@@ -36,8 +36,8 @@ class Permutation:
 class Seq2SeqModel:
     """Widths of the sequence-to-sequence models."""
 
-    embedding: Annotated[int, about("width of the command embedding", ge=1)] = 64
-    hidden: Annotated[int, about("width of each encoder direction", ge=1)] = 64
+    embedding: Annotated[int, about("width of the command embedding", ge=1, le=8192)] = 64
+    hidden: Annotated[int, about("width of each encoder direction", ge=1, le=8192)] = 64
     dropout: Annotated[float, about("on what encoder, decoder and attention give", ge=0, lt=1)] = (
         0.1
     )
@@ -55,7 +55,7 @@ class Scan:
     ]
     architectures: Annotated[list[ScanArchitecture], about("recurrent cells", min_length=1)]
     methods: Annotated[list[ScanMethod], about("what is done to the models", min_length=1)]
-    seeds: Annotated[list[int], about("one run for each", min_length=1)]
+    seeds: Annotated[list[Seed], about("one run for each", min_length=1)]
     groups: Annotated[
         dict[ScanTask, list[Name]],
         about("permutations for each task; models without a group are measured by the first"),

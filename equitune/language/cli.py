@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
 from equitune.config import RegardScorer, Sampling, SmallGPT2, Training
+from equitune.names import show
 from equitune.options import (
     Device,
     Input,
@@ -17,6 +17,7 @@ from equitune.options import (
     States,
     settings,
 )
+from equitune.texts import parse_yaml
 
 app = typer.Typer(help="Group-theoretic fairness of language models.")
 lexicon = typer.Typer(help="Lists of words that a group moves.")
@@ -229,10 +230,7 @@ def evaluate(
 
 def _axes(text: str) -> dict[str, str]:
     """Read {axis: lexicon} from an option's text."""
-    try:
-        read = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"--axes is no YAML: {' '.join(str(error).split())}") from error
+    read = parse_yaml(text, "--axes")
     if not isinstance(read, dict) or not read:
-        raise ValueError(f"--axes is {text!r}: expected {{axis: lexicon}}, as {{race: race}}")
+        raise ValueError(f"--axes is {show(read)}: expected {{axis: lexicon}}, as {{race: race}}")
     return {str(axis): str(name) for axis, name in read.items()}

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from equitune import texts
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -25,10 +27,7 @@ def read_text(path: Path) -> str:
     Raises:
         ValueError: it is no UTF-8, or empty.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text: {error}; save it as UTF-8") from error
+    text = texts.read_text(path)
     if not text.strip():
         raise ValueError(f"{path} is empty: expected a text")
     return text

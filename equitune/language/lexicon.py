@@ -9,22 +9,16 @@ from __future__ import annotations
 
 import os
 import re
-import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from equitune.names import nearest
+from equitune.names import nearest, show
+from equitune.texts import parse_yaml, read_text
 
 LEXICONS = Path(__file__).resolve().parents[2] / "resources" / "lexicons"
 KEYS = ("demographics", "equality", "general")
-
-_repr = reprlib.Repr()
-_repr.maxstring = _repr.maxother = 60
-show = _repr.repr  # any value of a file, on one short line
 
 
 @dataclass(frozen=True)
@@ -115,14 +109,7 @@ def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: pass a YAML file with {', '.join(keys)}")
-    try:
-        found = yaml.safe_load(path.read_bytes().decode())
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise ValueError(f"{path}: byte 0x{byte:02x} is not UTF-8: save it as UTF-8") from None
-    # ValueError: 2024-13-01 is an impossible date; RecursionError: brackets nested without end
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    found = parse_yaml(read_text(path), str(path))
     if not isinstance(found, dict):
         raise ValueError(f"{path} is no mapping: expected the keys {', '.join(keys)}")
     for key in found:

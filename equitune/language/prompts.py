@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from equitune.language.lexicon import check_words, read_mapping, show
-from equitune.names import nearest
+from equitune.language.lexicon import check_words, read_mapping
+from equitune.names import nearest, show
 
 PROMPTS = Path(__file__).resolve().parents[2] / "resources" / "prompts.yaml"
 MASK = "XYZ"  # what Sheng et al. put in the place of a demographic

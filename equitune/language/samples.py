@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from equitune.files import atomic_write, sha256
-from equitune.language.lexicon import show
-from equitune.names import nearest
+from equitune.names import nearest, show
+from equitune.texts import read_text
 
 if TYPE_CHECKING:
     from equitune.language.prompts import Prompt
@@ -144,11 +144,6 @@ def numbered_lines(path: Path) -> Sequence[tuple[int, str]]:
     Raises:
         ValueError: broken UTF-8; file and line are named.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        number = error.object[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}, line {number}: no UTF-8; save the file as UTF-8") from error
     # splitlines() would end a line at characters that a text may hold too, such as U+2028
-    lines = enumerate(text.split("\n"), start=1)
-    return [(number, line.rstrip("\r")) for number, line in lines if line.strip()]
+    lines = enumerate(read_text(path).split("\n"), start=1)
+    return [(number, line) for number, line in lines if line.strip()]

@@ -18,6 +18,7 @@ from torch import Tensor
 from equitune.files import load_tensors, save_tensors
 from equitune.names import nearest
 from equitune.scan.grammar import ACTION_WORDS, COMMAND_WORDS
+from equitune.texts import read_text
 
 START = PADDING = 0
 END = 1
@@ -152,16 +153,8 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: run equitune scan split")
-    data = path.read_bytes()
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"{path}:{number}: byte 0x{data[error.start]:02x} is not UTF-8: is it a text?"
-        ) from None
     pairs = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         match = re.fullmatch(r"IN:((?: \w+)+) OUT:((?: \w+)+)\s*", line)
         if not match:
             shown = line if len(line) < 60 else f"{line[:57]}..."

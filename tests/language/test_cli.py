@@ -198,7 +198,7 @@ def test_a_vocabulary_that_is_not_the_tokenizers_is_one_line(
     ("changes", "message"),
     [
         ({"method": "equl"}, "unknown method 'equl'; did you mean 'equi'"),
-        ({"axes": "[gender]"}, "--axes is '[gender]': expected {axis: lexicon}"),
+        ({"axes": "[gender]"}, "--axes is ['gender']: expected {axis: lexicon}"),
         ({"axes": "{gender: ["}, "--axes is no YAML"),
         ({"method": "gpt2", "axes": "{gendre: gender}"}, "'gendre'; did you mean 'gender'"),
     ],
@@ -238,7 +238,9 @@ def test_samples_in_another_encoding_are_one_line(samples, evaluate, tmp_path, c
     lines = samples.read_bytes().splitlines()
     samples.write_bytes(b"\n".join([lines[0], lines[1].replace(b"cook", b"caf\xe9")]))
     assert evaluate(samples) == 1
-    assert "samples.jsonl, line 2: no UTF-8; save the file as UTF-8" in error_line(capfd)
+    assert "samples.jsonl, line 2: byte 0xe9 is not UTF-8: save the file as UTF-8" in error_line(
+        capfd
+    )
     assert not (tmp_path / "out").exists()
 
 

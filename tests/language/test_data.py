@@ -13,7 +13,10 @@ def test_a_text_is_read_as_it_stands(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"The \xff", "is no UTF-8 text: .*; save it as UTF-8"), (b" \n\n", "is empty: expected")],
+    [
+        (b"The \xff", "line 1: byte 0xff is not UTF-8: save the file as UTF-8"),
+        (b" \n\n", "is empty: expected"),
+    ],
 )
 def test_a_text_that_cannot_be_read_is_one_line(tmp_path, content, message):
     file = tmp_path / "text"

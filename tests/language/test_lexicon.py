@@ -122,7 +122,7 @@ def test_a_word_that_yaml_takes_for_another_thing_is_to_be_quoted(write):
 
 def test_a_file_that_is_not_utf8_or_not_there_is_named(tmp_path):
     (tmp_path / "own.yaml").write_bytes(b"general: [fianc\xe9]")
-    with pytest.raises(ValueError, match=r"own\.yaml: byte 0xe9 is not UTF-8"):
+    with pytest.raises(ValueError, match=r"own\.yaml, line 1: byte 0xe9 is not UTF-8"):
         read_lexicon(tmp_path / "own.yaml")
     with pytest.raises(FileNotFoundError, match=r"absent\.yaml does not exist"):
         read_lexicon(tmp_path / "absent.yaml")

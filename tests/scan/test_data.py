@@ -96,7 +96,10 @@ def test_a_file_in_the_published_format_is_read(tmp_path):
         (b"IN: walk OUT: I_WALK\nIN: run I_RUN\n", "train.txt:2: 'IN: run I_RUN': expected a line"),
         (b"IN: walk OUT:\n", "train.txt:1: 'IN: walk OUT:': expected a line"),
         (b"IN: walk OUT: I_WALK\n\nIN: run OUT: I_RUN\n", "train.txt:2: '': expected a line"),
-        (b"IN: walk OUT: I_WALK\nIN: w\xffk OUT: I_WALK\n", "train.txt:2: byte 0xff is not UTF-8"),
+        (
+            b"IN: walk OUT: I_WALK\nIN: w\xffk OUT: I_WALK\n",
+            "train.txt, line 2: byte 0xff is not UTF-8",
+        ),
         (b"<html>" + b"x" * 900, "train.txt:1: '<html>xxx"),
     ],
 )
