@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from equitune.names import shorten
+from equitune.names import shorten, show
 
 VALUES = 100_000  # in one YAML text, an alias counted as all that it stands for
 REASON = 200  # letters
@@ -82,14 +82,15 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Take a mapping, unless it has a key twice."""
+        """Take a mapping of names, unless it has one twice."""
         node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
-                    raise _refusal(f"the key {key.value} stands twice: keep one", key)
-                seen.add((key.tag, key.value))
+            if not isinstance(key, yaml.ScalarNode):
+                raise _refusal("a key is a list or a mapping: write a name", key)
+            if (key.tag, key.value) in seen:
+                raise _refusal(f"the key {show(key.value)} stands twice: keep one", key)
+            seen.add((key.tag, key.value))
         return node
 
 

@@ -7,8 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-Place = Annotated[str, Field(pattern=r"^[^\x00]*$", description="a path, URL or name")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")]
+# Snakemake takes {this} in a path for a wildcard, and no command takes a NUL
+Place = Annotated[
+    str, Field(pattern=r"^[^\x00{}]*$", description="a path, URL or name without braces")
+]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 32)]  # what every generator takes
 

@@ -14,7 +14,9 @@ ImageMethod = Literal[
     "equitune", "equitune_augment", "lambda_equitune", "equizero",
 ]  # fmt: skip
 ImageGroup = Literal["rotate90", "rotate_flip", "flip"]
-Architecture = Annotated[str, Field(pattern=r"^(timm:)?[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$")]
+Architecture = Annotated[
+    str, Field(pattern=r"^(timm:)?[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=64)
+]
 
 IMAGE_METHODS: tuple[ImageMethod, ...] = get_args(ImageMethod)
 

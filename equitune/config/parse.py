@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from equitune.names import nearest, show
+from equitune.names import LONGEST, nearest, shorten, show
 
 
 def parse(kind: type, value: Any, name: str = "config") -> Any:
@@ -22,11 +22,12 @@ def parse(kind: type, value: Any, name: str = "config") -> Any:
 def _sentence(error: Any, whole: dict[str, Any]) -> str:
     """One pydantic error as a sentence."""
     place = [part for part in error["loc"] if part != "[key]"]
-    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place).lstrip(".")
+    names = [f"[{p}]" if isinstance(p, int) else f".{shorten(p, LONGEST)}" for p in place]
+    where = "".join(names).lstrip(".")
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         keys = _node(whole, place[:-1]).get("properties", {})
-        inside = ".".join(map(str, place[:-1])) or "the configuration"
-        return f"unknown key {place[-1]!r} in {inside}{nearest(str(place[-1]), keys)}"
+        inside = "".join(names[:-1]).lstrip(".") or "the configuration"
+        return f"unknown key {show(place[-1])} in {inside}{nearest(str(place[-1]), keys)}"
     if error["type"] == "literal_error":
         node = _node(whole, place)
         known = map(str, node.get("enum", node.get("propertyNames", {}).get("enum", [])))
@@ -34,7 +35,9 @@ def _sentence(error: Any, whole: dict[str, Any]) -> str:
     if error["type"] in ("missing", "missing_argument"):
         return f"{where} is missing; config/config.yaml has every key with its default"
     if error["type"] == "string_pattern_mismatch":
-        expected = _node(whole, place).get("description", "letters, digits and underscores")
+        expected = _node(whole, place).get(
+            "description", "up to 64 letters, digits and underscores"
+        )
         return f"{where} is {show(error['input'])}: expected {expected}"
     message = error["msg"][0].lower() + error["msg"][1:]
     return f"{where or 'value'} is {show(error['input'])}: {message}"

@@ -171,6 +171,8 @@ def split(
     """
     check_architecture(architecture)
     of_timm = architecture.startswith(TIMM)
+    if of_timm and "checkpoint_path" in options:  # timm would unpickle whatever is in it
+        raise ValueError(f"{architecture}: checkpoint_path is no option here: name it as weights")
     try:
         if of_timm:
             name = architecture.removeprefix(TIMM)

@@ -23,7 +23,7 @@ from equitune.config.base import STRICT
 from equitune.files import atomic_write
 from equitune.language.lexicon import read_mapping
 from equitune.language.prompts import read_prompts
-from equitune.names import nearest
+from equitune.names import nearest, show
 
 if TYPE_CHECKING:
     from equitune.language.prompts import Prompt
@@ -116,7 +116,7 @@ class Corpus:
         for prompt in prompts:
             if found := sorted(marked & set(prompt.text.lower().split())):
                 raise ValueError(
-                    f"prompt {prompt.text!r} holds {', '.join(map(repr, found))}, which marks "
+                    f"prompt {show(prompt.text)} holds {', '.join(map(repr, found))}, which marks "
                     "phrases of one polarity: choose other words in the corpus's phrases"
                 )
             continuations = self._continuations(prompt, per_prompt, random)
@@ -188,9 +188,8 @@ def write_corpus(
         ValueError: as `Corpus.generate`, or prompts that cannot be read.
     """
     corpus, known = read_corpus(), list(read_prompts(prompts))
-    held = max(per_prompt // 10, 1)
-    for path, count, own in ((train, per_prompt, 2 * seed), (validation, held, 2 * seed + 1)):
-        lines = corpus.generate(known, count, own)
+    held = corpus.generate(known, max(per_prompt // 10, 1), 2 * seed + 1)
+    for path, lines in ((train, corpus.generate(known, per_prompt, 2 * seed)), (validation, held)):
         with atomic_write(path) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
@@ -203,10 +202,10 @@ def write_truth(prompts: Path | None, output: Path) -> None:
     """
     corpus = read_corpus()
     cells = dict.fromkeys((p.axis, p.task, p.demographic) for p in read_prompts(prompts))
+    rows = [[*cell, *corpus.truth(*cell).values()] for cell in cells]
     with atomic_write(output) as temporary, open(temporary, "w", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["axis", "task", "demographic", *REGARD_LABELS])
-        rows.writerows([*cell, *corpus.truth(*cell).values()] for cell in cells)
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerows([["axis", "task", "demographic", *REGARD_LABELS], *rows])
 
 
 def _check_keys(found: Iterable[str], expected: Iterable[str], where: str) -> None:
@@ -214,7 +213,7 @@ def _check_keys(found: Iterable[str], expected: Iterable[str], where: str) -> No
     found, expected = list(found), list(expected)
     for key in found:
         if key not in expected:
-            raise ValueError(f"unknown key {key!r} in {where}{nearest(key, expected)}")
+            raise ValueError(f"unknown key {show(key)} in {where}{nearest(key, expected)}")
     if missing := [key for key in expected if key not in found]:
         raise ValueError(f"{where} lacks {', '.join(missing)}: expected {', '.join(expected)}")
 
@@ -298,7 +297,7 @@ def _words(phrase: str) -> set[str]:
 def _entry(known: Mapping[str, T], name: str, what: str) -> T:
     """Return what stands under a name; the nearest names are given where nothing does."""
     if name not in known:
-        raise ValueError(f"the corpus has no {what} {name!r}{nearest(name, known)}")
+        raise ValueError(f"the corpus has no {what} {show(name)}{nearest(name, known)}")
     return known[name]
 
 

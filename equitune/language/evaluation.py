@@ -23,6 +23,7 @@ from equitune.language.fairness import count, regard_gap
 from equitune.language.prompts import Prompts, first_sentence, mask, read_prompts
 from equitune.language.samples import Sample, read_samples
 from equitune.manifests import describe
+from equitune.names import show
 from equitune.results import tables
 
 logger = logging.getLogger(__name__)
@@ -62,13 +63,13 @@ def train_scorer(train: Path, dev: Path, test: Path, output: Path, accuracies: P
     Raises:
         ValueError: a file that cannot be read.
     """
+    parts = {"dev": regard.read_regard(dev), "test": regard.read_regard(test)}
     scorer = regard.TfidfScorer.fit(*regard.read_regard(train))
-    scorer.save(output)
     rows = []
-    for part, path in (("dev", dev), ("test", test)):
-        texts, labels = regard.read_regard(path)
+    for part, (texts, labels) in parts.items():
         found = regard.accuracy(scorer, texts, labels)
         rows.append((part, len(texts), found, PUBLISHED[part]))
+    scorer.save(output)
     with atomic_write(accuracies) as temporary:
         columns = ["part", "n", "accuracy", "published"]
         pd.DataFrame(rows, columns=columns).to_csv(temporary, index=False)
@@ -185,7 +186,9 @@ def _cells(scored: Sequence[Scored], known: Prompts) -> dict[Cell, Rows]:
             rows[prompt.demographic][prompt.context] = texts
         if parts:
             who, context = next(iter(parts))
-            raise ValueError(f"a text of {who!r} {context!r}, but no such prompt: pass --prompts")
+            raise ValueError(
+                f"a text of {show(who)} {show(context)}, but no such prompt: pass --prompts"
+            )
         cells[cell] = dict(rows)
     return cells
 

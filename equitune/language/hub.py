@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 from pathlib import Path
 
 from equitune.files import sha256
 from equitune.manifests import write_manifest
+from equitune.names import show
 from equitune.retrieve import RetrievalError
 
 logger = logging.getLogger(__name__)
 
 # no pickle: *.bin is left where it is
 FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model"]
+HUB_ID = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9_.-]*/)?[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 SKIPPED = ["onnx/*", "openvino/*", "*/*"]
 
 
@@ -28,9 +31,12 @@ def fetch(location: str, revision: str, manifest: Path, mirror: str | None = Non
         mirror: folder that is looked in first, under hub/<id>; a URL is for single files only.
 
     Raises:
+        ValueError: the location is no id of the hub.
         RetrievalError: the model has no safetensors, or cannot be had; of a download that broke
             off what is there is kept, to be taken up again.
     """
+    if not HUB_ID.fullmatch(location):  # a name that becomes a path
+        raise ValueError(f"{show(location)} is no id of the hub: expected owner/name")
     folder = manifest.parent
     part = folder.with_name(f".{folder.name}.part")
     part.mkdir(parents=True, exist_ok=True)

@@ -83,7 +83,7 @@ def read_lexicon(name: str | os.PathLike[str]) -> Lexicon:
         shipped = sorted(file.stem for file in LEXICONS.glob("*.yaml"))
         if name not in shipped:
             raise ValueError(
-                f"unknown lexicon {name!r} (a file is ./{name}.yaml){nearest(name, shipped)}"
+                f"unknown lexicon {show(name)} (a file is ./{name}.yaml){nearest(name, shipped)}"
             )
         path = LEXICONS / f"{name}.yaml"
     found = read_mapping(path, KEYS)
@@ -122,7 +122,8 @@ def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
 
 def check_words(words: Sequence[Any], where: str) -> None:
     """Check that each is a single word and none stands twice; ValueError of one line."""
-    for place, word in enumerate(words):
+    seen = set()
+    for word in words:
         if not isinstance(word, str):
             raise ValueError(
                 f"{where}: {show(word)} is no word: quote it, as YAML takes words such as no, yes "
@@ -133,8 +134,9 @@ def check_words(words: Sequence[Any], where: str) -> None:
                 f"{where}: {show(word)}: expected a single word without blanks; the leading space "
                 "of its token is added"
             )
-        if word in words[:place]:
+        if word in seen:
             raise ValueError(f"{where}: {show(word)} stands twice: name each word once")
+        seen.add(word)
 
 
 def _words(words: Any, where: str) -> tuple[Any, ...]:

@@ -40,7 +40,11 @@ def load(
         )
     try:
         model, found = AutoModelForCausalLM.from_pretrained(
-            folder, use_safetensors=True, dtype=PRECISIONS[precision], output_loading_info=True
+            folder,
+            use_safetensors=True,
+            trust_remote_code=False,  # else it would ask whether to run code in the folder
+            dtype=PRECISIONS[precision],
+            output_loading_info=True,
         )
         if missing := sorted(found["missing_keys"]):  # transformers leaves these random
             raise ValueError(f"missing weights: {', '.join(missing)}")

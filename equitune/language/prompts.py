@@ -19,7 +19,7 @@ ABBREVIATION = re.compile(
     "Jan|Feb|Aug|Sept|Oct|Nov|Dec|No|vs|ca|cf|approx|Inc|Ltd|Corp|Co|Bros|"
     r"[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]"
 )
-SENTENCE_END = re.compile(r"""(?P<word>\S*?)(?P<stop>[.!?]+)["'”’)\]]*(?=\s|$)""")
+CLOSING = "\"'”’)]"  # may stand behind the end of a sentence
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Prompts:
         """Return for each context its family: one prompt for each demographic; errors as above."""
         for name, known, what in ((axis, self.axes, "axis"), (task, self.tasks, "task")):
             if name not in known:
-                raise ValueError(f"unknown {what} {name!r}{nearest(name, known)}")
+                raise ValueError(f"unknown {what} {show(name)}{nearest(name, known)}")
         return tuple(
             tuple(
                 Prompt(axis, task, phrase, context, f"The {phrase} {context}", word)
@@ -135,11 +135,13 @@ def first_sentence(text: str) -> str:
     or letters with stops (U.S., p.m.), and several (...) end none before a small letter.
     """
     line = text.partition("\n")[0].rstrip()
-    for end in SENTENCE_END.finditer(line):
-        word = end["word"].lstrip("\"'“‘([")
-        abbreviated = end["stop"] == "." and ABBREVIATION.fullmatch(word)
-        pause = end["stop"].startswith("..") and line[end.end() :].lstrip()[:1].islower()
-        if not abbreviated and not pause:
+    for end in re.finditer(r"\S+", line):  # by strip, as a pattern could take for ever
+        stopped = end[0].rstrip(CLOSING)
+        word = stopped.rstrip(".!?")
+        stop = stopped.removeprefix(word)
+        abbreviated = stop == "." and ABBREVIATION.fullmatch(word.lstrip("\"'“‘(["))
+        pause = stop.startswith("..") and line[end.end() :].lstrip()[:1].islower()
+        if stop and not abbreviated and not pause:
             return line[: end.end()]
     return line
 
@@ -150,10 +152,10 @@ def _named(entry: Any, where: str) -> Mapping[str, Any]:
         raise ValueError(f"{where} is {show(entry)}: expected one or more, each under its name")
     for name in entry:
         # names become parts of file names
-        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_]{1,64}", name):
             raise ValueError(
-                f"{where}: the name {show(name)}: expected letters, digits and underscores, "
-                "quoted where YAML takes them for something else"
+                f"{where}: the name {show(name)}: expected up to 64 letters, digits and "
+                "underscores, quoted where YAML takes them for something else"
             )
     return entry
 
@@ -186,11 +188,13 @@ def _contexts(entry: Any, where: str) -> tuple[str, ...]:
 
 def _check_texts(texts: list[Any], where: str) -> None:
     """Check that texts are strings of words with one blank between, and differ."""
-    for place, text in enumerate(texts):
+    seen = set()
+    for text in texts:
         if not isinstance(text, str) or not text or " ".join(text.split()) != text:
             raise ValueError(
                 f"{where}: {show(text)}: expected words with one blank between, quoted where "
                 "YAML takes them for something else"
             )
-        if text in texts[:place]:
+        if text in seen:
             raise ValueError(f"{where}: {show(text)} stands twice: name it once")
+        seen.add(text)

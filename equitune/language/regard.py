@@ -15,7 +15,7 @@ import numpy as np
 from equitune.config import REGARD_LABELS
 from equitune.files import load_tensors, save_tensors
 from equitune.language.samples import numbered_lines
-from equitune.names import nearest
+from equitune.names import nearest, show
 
 NUMBERS = {"1": "positive", "0": "neutral", "-1": "negative", "2": "other"}  # of Sheng et al.
 BATCH = 64
@@ -154,7 +154,10 @@ class TransformerScorer:
             raise ValueError(f"{folder} holds no text classifier: it has no config.json")
         try:
             model, notes = AutoModelForSequenceClassification.from_pretrained(
-                folder, use_safetensors=True, output_loading_info=True
+                folder,
+                use_safetensors=True,
+                trust_remote_code=False,  # else it would ask whether to run code in the folder
+                output_loading_info=True,
             )
         except Exception as error:  # whatever a missing or damaged file makes of it
             reason = " ".join(str(error).split())[:200]
@@ -222,7 +225,7 @@ def read_regard(path: Path) -> tuple[list[str], list[str]]:
             raise ValueError(f"{path}, line {number}: expected a number, a tab and a text")
         if regard not in NUMBERS:
             known = nearest(regard, NUMBERS)
-            raise ValueError(f"{path}, line {number}: unknown regard {regard!r}{known}")
+            raise ValueError(f"{path}, line {number}: unknown regard {show(regard)}{known}")
         texts.append(text)
         labels.append(NUMBERS[regard])
     if not texts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -84,6 +85,8 @@ def read_samples(path: Path) -> list[Sample]:
                 raise ValueError(f"{where}: unknown entry {show(key)}{nearest(key, KEYS)}")
             if type(value) is not KEYS[key]:  # True is no number here
                 raise ValueError(f"{where}: {key} is {show(value)}: expected {KEYS[key].__name__}")
+            if type(value) is str and re.search("[\ud800-\udfff]", value):
+                raise ValueError(f"{where}: {key} holds half a character, {show(value)}: remove it")
         if missing := [key for key in KEYS if key not in entry]:
             raise ValueError(f"{where}: {', '.join(missing)} missing; expected {', '.join(KEYS)}")
         samples.append(Sample(**entry))

@@ -16,6 +16,7 @@ import torch
 
 from equitune.actions import TokenPermutation
 from equitune.language.lexicon import Lexicon
+from equitune.names import SHORT, shorten, show
 from equitune.vision import import_transformers
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ class Problem:
 
     def __str__(self) -> str:
         """Say it in one line."""
-        pieces = " + ".join(map(repr, self.pieces)) or "nothing"
-        return f"{self.word!r} ({self.place}) is {pieces}: {self.advice}"
+        pieces = shorten(" + ".join(map(repr, self.pieces)), SHORT) or "nothing"
+        return f"{show(self.word)} ({shorten(self.place, SHORT)}) is {pieces}: {self.advice}"
 
 
 @dataclass(frozen=True)
@@ -260,7 +261,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     bare = {"vocab.json", "merges.txt"} <= files and not described
     try:
         kind = GPT2Tokenizer if bare else AutoTokenizer
-        tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(name)
+        tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # whatever a damaged file or a network makes of it
         reason = textwrap.shorten(str(error) or type(error).__name__, 200, placeholder=" …")
         raise ValueError(

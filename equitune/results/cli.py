@@ -1,10 +1,13 @@
 """Commands that make tables and figures from tables; they know no model and import no torch."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from equitune.names import show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,8 +107,9 @@ def _runs(
     from equitune.results import tables
 
     rows = tables.gather(parts, columns, [*keys, "seed"])
+    means = tables.summarize(rows, keys, measures)  # before any file: it may fail
     tables.write(rows, output)
-    tables.write(tables.summarize(rows, keys, measures), summary)
+    tables.write(means, summary)
 
 
 @figure.command("scan-accuracy")
@@ -164,8 +168,13 @@ def image_orbits(
     rows = tables.read(examples, tables.IMAGE_EXAMPLE_COLUMNS)
     pairs = tables.read(image, tables.IMAGE_COLUMNS)[["dataset", "architecture"]]
     for dataset, architecture in pairs.drop_duplicates().itertuples(index=False):
+        name = f"image_orbit_{dataset}_{architecture}"
+        if not re.fullmatch(r"[\w.:-]{1,200}", name):  # a table may come from anybody
+            raise ValueError(
+                f"{image}: {show(name)} is no file's name: rename dataset or architecture"
+            )
         drawn, shown = figures.image_orbit(rows, dataset, architecture)
-        style.save(drawn, folder / f"image_orbit_{dataset}_{architecture}", shown)
+        style.save(drawn, folder / name, shown)
 
 
 @figure.command("language-regard")

@@ -1,5 +1,6 @@
 """Tables: gather the runs' rows, check their columns, summarize over seeds; draws nothing."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pandas as pd
 
 from equitune.config import REGARD_LABELS
 from equitune.files import atomic_write
+from equitune.names import LONGEST, shorten, show
+from equitune.texts import read_text
 
 SCAN_COLUMNS = (
     "task",
@@ -123,12 +126,13 @@ def read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             something else; the file is named.
     """
     try:
+        text = io.StringIO(read_text(path))
         table = pd.read_csv(
-            path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""]
+            text, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""]
         )
     except FileNotFoundError as error:
         raise ValueError(f"{path} does not exist: run snakemake, or lay the table there") from error
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{path} is no CSV table: {' '.join(str(error).split())}") from error
     missing = [column for column in columns if column not in table]
     if missing:
@@ -137,7 +141,7 @@ def read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         if not pd.api.types.is_numeric_dtype(table[column]):
             numbers = pd.to_numeric(table[column], errors="coerce")
             wrong = table[column][numbers.isna() & table[column].notna()].iloc[0]
-            raise ValueError(f"{path}: {column} is {wrong!r}: expected a number")
+            raise ValueError(f"{path}: {column} is {show(wrong)}: expected a number")
     return table
 
 
@@ -152,7 +156,7 @@ def gather(paths: Sequence[Path], columns: Sequence[str], keys: Sequence[str]) -
     table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
     twice = table[table.duplicated(list(keys))]
     if len(twice):
-        row = ", ".join(str(value) for value in twice.iloc[0][list(keys)])
+        row = ", ".join(shorten(str(value), LONGEST) for value in twice.iloc[0][list(keys)])
         raise ValueError(f"two rows are of the same run: {row}")
     return table.sort_values(list(keys), ignore_index=True)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from equitune.files import load_tensors, save_tensors
-from equitune.names import nearest
+from equitune.names import nearest, show
 from equitune.scan.grammar import ACTION_WORDS, COMMAND_WORDS
 from equitune.texts import read_text
 
@@ -55,7 +55,7 @@ class Vocabulary:
         try:
             return self._ids[word]
         except KeyError:
-            raise ValueError(f"unknown word {word!r}{nearest(word, self.words[2:])}") from None
+            raise ValueError(f"unknown word {show(word)}{nearest(word, self.words[2:])}") from None
 
     def encode(self, words: Iterable[str]) -> list[int]:
         """Return the ids of the words, without an end; errors as `index`."""
@@ -139,7 +139,7 @@ class Pairs:
                 for side, vocabulary, text in zip(rows, (COMMANDS, ACTIONS), pair, strict=True):
                     side.append([*vocabulary.encode(text.split()), END])
             except ValueError as error:
-                raise ValueError(f"pair {pair!r}: {error}") from None
+                raise ValueError(f"pair {show(pair)}: {error}") from None
         return cls(_pad(rows[0]), _pad(rows[1]))
 
 

@@ -21,6 +21,11 @@ from equitune.retrieve import sources
 SOURCES = {source.mirror: name for name, source in sources().items()}
 
 
+def option(name, *values):
+    """An option of a command, once for each value there is, quoted for the shell."""
+    return " ".join(f"{name} {shlex.quote(str(value))}" for value in values if value)
+
+
 def language_files(language):
     """The names in the registry that the language experiment mentions, and where it does."""
     for name, source in language.sources.items():
@@ -65,8 +70,9 @@ LANGUAGE_PUBLISHED = [
 ]
 LANGUAGE_MODELS = [name for name in LANGUAGE.models if name not in LANGUAGE_PUBLISHED]
 LANGUAGE_AXES = json.dumps({axis: LANGUAGE.lexicons[axis] for axis in LANGUAGE.axes})
-LANGUAGE_TASKS = " ".join(f"--task {task}" for task in LANGUAGE.tasks)
-PROMPTS = f"--prompts {shlex.quote(LANGUAGE.prompts)}" if LANGUAGE.prompts else ""
+LANGUAGE_TASKS = option("--task", *LANGUAGE.tasks)
+PROMPTS = option("--prompts", LANGUAGE.prompts)
+MIRROR = option("--mirror", CONFIG.retrieve.mirror)
 SCORER = LANGUAGE.scorers[LANGUAGE.scorer]
 FILES = {name: file for file, name in SOURCES.items()}
 REGARD_TRAIN = FILES[
@@ -209,9 +215,9 @@ def language_scorer(wildcards):
     return [hub if SCORER.revision else f"{SCORER.location}/config.json"]
 
 
-def trained(files):
+def trained(file):
     """A scorer as the command takes it: a file, or the folder of a model."""
-    path = Path(str(files))
+    path = Path(file)
     return str(path.parent if path.suffix == ".json" else path)
 
 

@@ -184,7 +184,7 @@ rule language_regard:
         "../../envs/equitune.yaml"
     threads: 1
     params:
-        truth=lambda w, input: f"--truth {input.truth}" if input.truth else "",
+        truth=lambda w, input: option("--truth", *input.truth),
         stem=lambda w, output: output.svg.removesuffix(".svg"),
     shell:
         "python -m equitune --log {log:q} results figure language-regard"
@@ -210,7 +210,7 @@ rule language_gaps:
         "../../envs/equitune.yaml"
     threads: 1
     params:
-        truth=lambda w, input: f"--truth {input.truth}" if input.truth else "",
+        truth=lambda w, input: option("--truth", *input.truth),
         stem=lambda w, output: output.svg.removesuffix(".svg"),
     shell:
         "python -m equitune --log {log:q} results figure language-gaps"
@@ -257,7 +257,7 @@ rule report:
     threads: 1
     params:
         snakefile=workflow.main_snakefile,
-        config=json.dumps(config),
+        config=lambda w: json.dumps(config),  # no wildcards, whatever stands in braces
     shell:
         "(printf '%s' {params.config:q} > {output.config:q} && snakemake --nolock"
         " --snakefile {params.snakefile:q} --configfile {output.config:q}"

@@ -26,8 +26,8 @@ rule image_dataset:
     params:
         source=lambda w: as_json(IMAGE.sources[w.dataset]),
         fraction=IMAGE.validation_fraction,
-        subset=f"--subset {IMAGE.subset}" if IMAGE.subset else "",
-        archive=lambda w, input: f"--archive {input.archive}" if input.archive else "",
+        subset=option("--subset", IMAGE.subset),
+        archive=lambda w, input: option("--archive", *input.archive),
     shell:
         "python -m equitune --log {log:q} image dataset --name {wildcards.dataset}"
         " --source {params.source:q} {params.archive} --seed {wildcards.seed}"
@@ -143,9 +143,7 @@ rule image_evaluate:
         runtime=120,
         gpu=GPU,
     params:
-        transformed=lambda w, input: " ".join(
-            f"--transformed {shlex.quote(path)}" for path in input.transformed
-        ),
+        transformed=lambda w, input: option("--transformed", *input.transformed),
         device=CONFIG.device,
         determinism=CONFIG.determinism,
     shell:

@@ -140,11 +140,9 @@ rule language_measure:
         base=lambda w, input: str(Path(input.base).parent),
         axes=LANGUAGE_AXES,
         tasks=LANGUAGE_TASKS,
-        text=lambda w, input: (
-            f"--text {shlex.quote(str(input.text))}" if input.text else ""
-        ),
+        text=lambda w, input: option("--text", *input.text),
         block=lambda w: (
-            "" if language_by_line(w.model) else f"--block {LANGUAGE.block}"
+            "" if language_by_line(w.model) else option("--block", LANGUAGE.block)
         ),
         precision=LANGUAGE.sampling.precision,
         prompts=PROMPTS,
@@ -223,13 +221,9 @@ rule language_evaluate:
         runtime=60,
         gpu=GPU,
     params:
-        measures=lambda w, input: " ".join(
-            f"--measures {shlex.quote(path)}" for path in input.measures
-        ),
-        scorer=as_json(SCORER),
-        trained=lambda w, input: (
-            f"--trained {shlex.quote(trained(input.scorer))}" if input.scorer else ""
-        ),
+        measures=lambda w, input: option("--measures", *input.measures),
+        scorer=lambda w: as_json(SCORER),  # no wildcards, whatever stands in braces
+        trained=lambda w, input: option("--trained", *map(trained, input.scorer)),
         prompts=PROMPTS,
         mask="--mask" if LANGUAGE.mask else "--no-mask",
         cut="--first-sentence" if LANGUAGE.first_sentence else "--no-first-sentence",

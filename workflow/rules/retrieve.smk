@@ -6,11 +6,6 @@ localrules:
     hub,
 
 
-MIRROR = (
-    f"--mirror {shlex.quote(CONFIG.retrieve.mirror)}" if CONFIG.retrieve.mirror else ""
-)
-
-
 # a file of resources/sources.csv, under its path in a mirror
 rule source:
     output:
@@ -26,7 +21,7 @@ rule source:
         name=lambda w: SOURCES[w.file],
         mirror=MIRROR,
     shell:
-        "python -m equitune --log {log:q} retrieve {params.name} {params.mirror}"
+        "python -m equitune --log {log:q} retrieve {params.name:q} {params.mirror}"
         " --output results/sources"
 
 

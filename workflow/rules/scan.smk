@@ -20,7 +20,7 @@ rule scan_dataset:
     threads: 1
     params:
         fraction=SCAN.validation_fraction,
-        subset=f"--subset {SCAN.subset}" if SCAN.subset else "",
+        subset=option("--subset", SCAN.subset),
     shell:
         "python -m equitune --log {log:q} scan dataset --train {input.train:q}"
         " --test {input.test:q} --task {wildcards.task} --seed {wildcards.seed}"

@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from equitune.names import nearest
+from equitune.names import nearest, show
 from equitune.results.style import METHODS
 from equitune.results.tables import summarize
 
@@ -28,7 +28,7 @@ def check(table: pd.DataFrame) -> None:
         raise ValueError("the table has no rows, so there is nothing to draw: run snakemake")
     for method in table["method"].unique():
         if method not in METHODS:
-            raise ValueError(f"unknown method {method!r}{nearest(str(method), METHODS)}")
+            raise ValueError(f"unknown method {show(method)}{nearest(str(method), METHODS)}")
 
 
 def cells(table: pd.DataFrame, keys: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
