@@ -1,0 +1,79 @@
+"""The command line under watch: each run in an empty folder, its words and files looked at."""
+
+import contextlib
+import io
+import signal
+import tempfile
+
+import pytest
+
+from equitune import cli
+
+SECONDS = 20  # for a command that takes a fraction of one
+
+
+class Hang(BaseException):
+    """A command that does not end; nothing catches it on its way."""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The working folder of all commands, which is that of their temporary files too."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def meets(folder):
+    """A function that runs a command and returns its exit code, once all is as it should be.
+
+    It ends in success, or with exit code 1, one line of `equitune: error:` that names no kind of
+    exception, and not a file more than before.
+    """
+
+    def stop(*_):
+        raise Hang
+
+    def run(*arguments):
+        before = held(folder)
+        out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+        err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")
+        signal.signal(signal.SIGALRM, stop)
+        signal.alarm(SECONDS)
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = cli.run([str(argument) for argument in arguments])
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        err.flush()
+        said = err.buffer.getvalue().decode()
+        assert code in (0, 1), said
+        assert "Traceback" not in said
+        errors = [line for line in said.split("\n") if line.startswith("equitune: error: ")]
+        assert len(errors) == code, said
+        if code:
+            (line,) = errors
+            assert said.endswith(f"{line}\n"), said
+            assert len(line) < 2000, f"{len(line)} letters"
+            assert not internal(line.removeprefix("equitune: error: ")), line
+            assert held(folder) == before
+        assert not (folder / "owned").exists()
+        return code
+
+    return run
+
+
+def held(folder):
+    """The files and folders below a folder."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def internal(message):
+    """Whether a message was made for programmers: it opens with an exception's name, or …"""
+    first = message.partition(":")[0]
+    named = first.isidentifier() and first.endswith(("Error", "Exception", "Warning", "Interrupt"))
+    signs = ("object has no attribute", "object is not", "not subscriptable", "NoneType", "__")
+    signs += ("positional argument", "unhashable", "embedded null", "codec can't", "not supported")
+    return named or any(sign in message for sign in signs)
