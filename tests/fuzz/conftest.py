@@ -6,14 +6,37 @@ import signal
 import tempfile
 
 import pytest
+import yaml
+from fuzz import given as valid
 
 from equitune import cli
+from equitune.language.samples import Sample, write_samples
+from equitune.language.tokenizer import build_tokenizer
 
 SECONDS = 20  # for a command that takes a fraction of one
 
 
 class Hang(BaseException):
     """A command that does not end; nothing catches it on its way."""
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """A folder with valid files of every kind."""
+    folder = tmp_path_factory.mktemp("valid")
+    build_tokenizer(valid.SENTENCES).save_pretrained(folder / "tokens")
+    contents = {"config.yaml": valid.CONFIG.encode(), "scan": valid.SCAN, "regard": valid.REGARD}
+    contents |= {"dataset": valid.dataset(), "archive": valid.archive()}
+    for name, tree in (("lexicon.yaml", valid.LEXICON), ("prompts.yaml", valid.PROMPTS)):
+        contents[name] = yaml.safe_dump(tree).encode()
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    write_samples(folder / "samples.jsonl", [Sample(**row) for row in valid.SAMPLES])
+    train = f"scan pretrain --dataset {folder}/dataset --architecture RNN --seed 0"
+    train += f" --output {folder}/pretrained/model.safetensors"
+    steps, widths = (yaml.safe_dump(tree) for tree in (valid.TRAINING, valid.WIDTHS))
+    assert cli.run([*train.split(), "--training", steps, "--model", widths]) == 0
+    return folder
 
 
 @pytest.fixture
@@ -26,7 +49,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def meets(folder):
-    """A function that runs a command and returns its exit code, once all is as it should be.
+    """A function that runs a command and returns its message, "" for success, if all is well.
 
     It ends in success, or with exit code 1, one line of `equitune: error:` that names no kind of
     exception, and not a file more than before.
@@ -60,7 +83,7 @@ def meets(folder):
             assert not internal(line.removeprefix("equitune: error: ")), line
             assert held(folder) == before
         assert not (folder / "owned").exists()
-        return code
+        return "".join(errors)
 
     return run
 

@@ -39,7 +39,7 @@ def named(small):
     small["image"] |= {
         "datasets": ["own"],
         "sources": {"own": {"kind": "folder", "size": 32, "location": f"./{NAME}/photos"}},
-        "weights": f"./{NAME}/weights.pth",
+        "weights": f"{NAME}/weights.pth",
     }
     small["language"] |= {
         "prompts": f"./{NAME}/prompts",
@@ -75,7 +75,7 @@ def test_every_text_arrives_whole(snakemake, folder, named):
     for pair in (
         ("--mirror", named["retrieve"]["mirror"]),
         ("--prompts", language["prompts"]),
-        ("--weights", image["weights"].removeprefix("./")),
+        ("--weights", image["weights"]),
         ("--base", language["sources"]["own"]["location"]),
         ("--text", language["sources"]["own"]["text"]),
         ("--revision", NAME),
