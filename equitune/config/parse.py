@@ -35,9 +35,9 @@ def _sentence(error: Any, whole: dict[str, Any]) -> str:
     if error["type"] in ("missing", "missing_argument"):
         return f"{where} is missing; config/config.yaml has every key with its default"
     if error["type"] == "string_pattern_mismatch":
-        expected = _node(whole, place).get(
-            "description", "up to 64 letters, digits and underscores"
-        )
+        # a key that is wrong is a name; what describes it there is its value
+        node = {} if error["loc"][-1] == "[key]" else _node(whole, place)
+        expected = node.get("description", "up to 64 letters, digits and underscores")
         return f"{where} is {show(error['input'])}: expected {expected}"
     message = error["msg"][0].lower() + error["msg"][1:]
     return f"{where or 'value'} is {show(error['input'])}: {message}"
