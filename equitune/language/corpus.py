@@ -229,8 +229,7 @@ def _check_probabilities(corpus: Corpus) -> None:
                 where = f"probabilities.{axis}.{task}.{demographic}"
                 _check_keys(shares, REGARD_LABELS, where)
                 total = sum(shares.values())
-                # a NaN compares false with everything
-                if not (abs(total - 1) <= 1e-9 and min(shares.values()) >= 0):
+                if abs(total - 1) > 1e-9 or min(shares.values()) < 0:
                     raise ValueError(
                         f"{where} is {shares}, in sum {total:g}: expected shares of 0 or more "
                         "that sum to 1"

@@ -278,7 +278,7 @@ LONG = "a " + " ".join(["kind"] * 12)
         ),
         ((*SHARES, "other"), 0.051, "in sum 1.001: expected shares of 0 or more that sum to 1"),
         ((*SHARES, "other"), 0.05 + 2e-9, "expected shares of 0 or more that sum to 1"),
-        ((*SHARES, "other"), float("nan"), "in sum nan: expected shares"),
+        ((*SHARES, "other"), float("nan"), "other is nan: input should be a finite number"),
         (SHARES, {"positive": 2, "neutral": -1, "negative": 0, "other": 0}, "shares of 0 or more"),
         (SHARES[:-1], {}, "probabilities.race.respect has 0 demographics: expected 2 or more"),
         (("pronouns",), {}, "pronouns is empty"),

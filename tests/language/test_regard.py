@@ -99,7 +99,7 @@ def test_only_a_newline_ends_a_labelled_text(tmp_path):
         (b"1\tXYZ is.\n1 XYZ is.\n", "train.tsv, line 2: expected a number, a tab and a text"),
         (b"1\tXYZ is.\n3\tXYZ is.\n", "train.tsv, line 2: unknown regard '3'"),
         (b"1\tXYZ is.\npositive\tXYZ is.\n", "train.tsv, line 2: unknown regard 'positive'"),
-        (b"1\tXYZ is.\n0\tXYZ \xff.\n", "train.tsv, line 2: no UTF-8"),
+        (b"1\tXYZ is.\n0\tXYZ \xff.\n", "train.tsv, line 2: byte 0xff is not UTF-8"),
     ],
 )
 def test_a_malformed_file_is_one_line(tmp_path, content, expected):

@@ -58,7 +58,7 @@ def test_a_run_that_stands_twice_is_an_error(tmp_path):
     [
         (None, "does not exist: run snakemake"),
         (b"", "is no CSV table"),
-        (b"\xff\xfe\x00", "is no CSV table"),
+        (b"\xff\xfe\x00", "line 1: byte 0xff is not UTF-8"),
         (b"task,method\n1,2\n", "lacks the columns architecture, group, seed"),
         (
             f"{','.join(tables.SCAN_COLUMNS)}\na,b,c,d,0,,0.5,1,1,1,1\na,b,c,d,0,,half,1,1,1,1\n".encode(),
