@@ -226,7 +226,7 @@ def _unmet(claim: Claim, settings: Mapping[str, Any]) -> Iterator[str]:
             if value is None or value < wanted.at_least:
                 yield f"{key} is {value}, in the paper's run {wanted.at_least:.0f}"
         elif value != wanted:
-            yield f"{key} is {value}, in the paper's run {wanted}"
+            yield f"{key} is {value}, in the paper's run {'not set' if wanted is None else wanted}"
 
 
 def _on_other_data(claim: Claim, table: pd.DataFrame | None) -> Iterator[str]:
