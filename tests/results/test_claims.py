@@ -18,7 +18,7 @@ PAPER = {
 }
 RECURRENT = ("RNN", "GRU", "LSTM")
 CNNS = ("alexnet", "resnet18", "vgg11_bn", "densenet121")
-SPLITS = {"add_jump": ("jump_run", 11736), "around_right": ("right_left", 12180)}
+SPLITS = {"add_jump": ("jump_run", 12029), "around_right": ("right_left", 12180)}
 ACCURACY = {"finetune": 0.4, "equitune": 0.78, "lambda_equitune": 0.82}
 PAIRS = {
     "gender": "man/woman",
@@ -218,7 +218,7 @@ def test_settings_smaller_than_the_papers_make_it_not_run(judge, changed, note):
 
 def test_a_part_of_the_data_makes_it_not_run(judge):
     judged = judge(scan=scan().assign(train_examples=150), fairness=fairness().assign(n=40))
-    assert "train_examples is 150, in the paper's run 11736" in judged["note"].iloc[0]
+    assert "train_examples is 150, in the paper's run 12029" in judged["note"].iloc[0]
     closes = judged.loc["EquiGPT2 closes the gap in regard, race × respect"]
     assert closes["note"].startswith("n is 40, in the paper's run 1000")
     assert closes["verdict"] == judged["verdict"].iloc[0] == "not run"

@@ -76,7 +76,7 @@ def test_the_first_page_says_what_was_run_and_what_was_claimed(report):
     assert "device cpu" in text
     assert "torch 2" in text
     assert "Equi-tuned GRU solves add jump, where the plain one fails" in text
-    assert "train_examples is 150, in the paper's run 11736" in text
+    assert "train_examples is 150, in the paper's run 12029" in text
     assert '"per_prompt": 20' in text  # the whole configuration
 
 
