@@ -102,7 +102,7 @@ def provenance_table(
     output: Output,
 ) -> None:
     """Write provenance.csv: commit, device, machine, seeds and versions of the trained models."""
-    from equitune import files
+    from equitune.manifests import git_state
     from equitune.results import tables
     from equitune.results.provenance import provenance
 
@@ -117,7 +117,7 @@ def provenance_table(
             for method, group in runs.itertuples(index=False)
         ]
     facts = [json.loads(manifest.read_text(encoding="utf-8")) for manifest in manifests]
-    tables.write(provenance(facts, files.git_state(Path(__file__))), output)
+    tables.write(provenance(facts, git_state(Path(__file__))), output)
 
 
 def _runs(

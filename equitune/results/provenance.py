@@ -15,8 +15,8 @@ def provenance(
     """Sum up the manifests of trained models.
 
     Args:
-        manifests: as `equitune.files.write_manifest` wrote them.
-        now: the commit at which the tables are made, as `equitune.files.git_state` tells it.
+        manifests: as `equitune.manifests.write_manifest` wrote them.
+        now: the commit at which the tables are made, as `equitune.manifests.git_state` tells it.
 
     Returns:
         One row a fact with the columns `PROVENANCE_COLUMNS`. Where models differ, a value is
@@ -25,7 +25,8 @@ def provenance(
     facts: dict[str, Iterable[str]] = {
         "commit of the models": (_commit(one.get("git")) for one in manifests),
         "commit of the tables": [_commit(now)],
-        "device": (str(one["device"]) for one in manifests if "device" in one),
+        "device": (one["device"] for one in manifests if "device" in one),
+        "determinism": (one["determinism"] for one in manifests if "determinism" in one),
         "machine": (one["machine"] for one in manifests),
         "versions": (
             ", ".join(f"{name} {version}" for name, version in one["versions"].items())

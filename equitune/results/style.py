@@ -12,7 +12,8 @@ from equitune.results.tables import write
 
 PUBLISHED = "#000000"
 # Okabe & Ito's colours, told apart by colour-blind readers; one a method in every figure. There are
-# eight of them, their yellow too pale for a line on white, so language models have those of what corresponds to them in the other experiments.
+# eight of them, and yellow is too pale for a line on white, so language models have those of what
+# corresponds to them in the other experiments.
 METHODS: dict[str, tuple[str, str]] = {
     "pretrained": ("pretrained", "#999999"),
     "gpt2": ("plain", "#999999"),  # whatever language model it is

@@ -13,6 +13,7 @@ def manifest(seed=0, commit="a" * 40, dirty=False, device="cpu"):
         "configuration": {"seed": seed},
         "git": {"commit": commit, "dirty": dirty},
         "device": device,
+        "determinism": "seeded",
         "machine": "Linux x86_64",
         "versions": {"python": "3.11", "torch": "2.13"},
     }
@@ -30,6 +31,7 @@ def test_models_that_agree_are_one_value():
         "commit of the models": "a" * 12,
         "commit of the tables": f"{'b' * 12}, with changes",
         "device": "cpu",
+        "determinism": "seeded",
         "machine": "Linux x86_64",
         "versions": "python 3.11, torch 2.13",
     }

@@ -48,8 +48,8 @@ def opened(report, tmp_path_factory):
 
 def data(report, name):
     """One of the objects that the page is drawn from."""
-    found = re.search(rf"var {name} = (.*?);\s*</script>", report.read_text(), flags=re.DOTALL)
-    return json.loads(found[1])
+    script = rf'<script id="{name}">\s*var \w+ = (.*?);\s*</script>'
+    return json.loads(re.search(script, report.read_text(), flags=re.DOTALL)[1])
 
 
 def words(markup):
@@ -68,7 +68,7 @@ def test_every_figure_is_in_it_with_a_caption(report):
 
 
 def test_the_first_page_says_what_was_run_and_what_was_claimed(report):
-    description = data(report, "workflow_desc")
+    description = data(report, "workflow-desc")
     assert "system-message" not in description  # what docutils could not read
     text = words(description)
     assert "add_jump with GRU, RNN" in text
