@@ -27,6 +27,8 @@ rule all:
         rules.scan.input,
         rules.image.input,
         rules.language.input,
+        rules.claims.output,
+        rules.provenance.output,
 
 
 rule benchmarks:

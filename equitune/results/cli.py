@@ -1,9 +1,10 @@
 """Commands that make tables and figures from tables; they know no model and import no torch."""
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -93,6 +94,33 @@ def language_texts(parts: Parts, output: Output) -> None:
     keys = [*tables.LANGUAGE_TEXT_KEYS, "seed", "demographic"]
     rows = tables.gather(parts, tables.LANGUAGE_TEXT_COLUMNS, keys)
     tables.write(tables.side_by_side(rows), output)
+
+
+@table.command("provenance")
+def provenance_table(
+    parts: Annotated[
+        list[Path],
+        typer.Argument(help="Evaluations, beside whose models manifests are, or manifests."),
+    ],
+    output: Output,
+) -> None:
+    """Write provenance.csv: commit, device, machine, seeds and versions of the trained models."""
+    from equitune.manifests import git_state
+    from equitune.results import tables
+    from equitune.results.provenance import provenance
+
+    manifests = []
+    for part in parts:
+        if part.suffix == ".json":
+            manifests.append(part)
+            continue
+        runs = tables.read(part, ["method", "group"])[["method", "group"]]
+        manifests += [
+            part.parent / method / group / "manifest.json"
+            for method, group in runs.itertuples(index=False)
+        ]
+    facts = [json.loads(manifest.read_text(encoding="utf-8")) for manifest in manifests]
+    tables.write(provenance(facts, git_state(Path(__file__))), output)
 
 
 def _runs(
@@ -253,3 +281,35 @@ def figures(
     if fairness.exists():
         language_gaps(fairness, output / "language_gaps", truth)
         language_fairness(fairness, output / "language_fairness")
+
+
+@app.command()
+def claims(
+    tables: Annotated[Path, typer.Option(help="Folder of the tables: results/tables.")],
+    claims: Annotated[Path, typer.Option(help="claims.yaml.")],
+    published: Published,
+    output: Output,
+    settings: Annotated[
+        str | None, typer.Option(help="What the run was made with, as YAML or JSON.")
+    ] = None,
+) -> None:
+    """Test the papers' claims on the tables that are there, whoever made them."""
+    from equitune import options
+    from equitune.results import claims as judged
+    from equitune.results import tables as read
+
+    columns = {
+        "scan": read.SCAN_COLUMNS,
+        "image": read.IMAGE_COLUMNS,
+        "fairness": read.FAIRNESS_COLUMNS,
+    }
+    paths = {name: tables / f"{name}.csv" for name in columns}
+    read.write(
+        judged.judge(
+            options.settings(list[judged.Claim], claims.read_text(encoding="utf-8"), str(claims)),
+            {name: read.read(path, columns[name]) for name, path in paths.items() if path.exists()},
+            read.read(published, read.PUBLISHED_COLUMNS),
+            options.settings(dict[str, Any], settings, "--settings") if settings else None,
+        ),
+        output,
+    )

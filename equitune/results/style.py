@@ -12,12 +12,13 @@ from equitune.results.tables import write
 
 PUBLISHED = "#000000"
 # Okabe & Ito's colours, told apart by colour-blind readers; one a method in every figure. There are
-# eight of them, so language models have those of what corresponds to them in the other experiments.
+# eight of them, and yellow is too pale for a line on white, so language models have those of what
+# corresponds to them in the other experiments.
 METHODS: dict[str, tuple[str, str]] = {
     "pretrained": ("pretrained", "#999999"),
     "gpt2": ("plain", "#999999"),  # whatever language model it is
     "finetune": ("fine-tuned", "#E69F00"),
-    "finetune_augment": ("fine-tuned, augmented", "#F0E442"),
+    "finetune_augment": ("fine-tuned, augmented", "#D55E00"),
     "equitune": ("equi-tuned", "#0072B2"),
     "equitune_augment": ("equi-tuned, augmented", "#56B4E9"),
     "equi": ("equi", "#0072B2"),
@@ -26,7 +27,7 @@ METHODS: dict[str, tuple[str, str]] = {
     "equizero": ("equizero", "#CC79A7"),
     "relaxed_equizero": ("relaxed equizero", PUBLISHED),  # known only as published
 }
-RIGHT, WRONG = "#333333", "#D55E00"  # of a prediction; no method has them
+RIGHT, WRONG = "#333333", "#A50026"  # of a prediction; no method has them
 # from ColorBrewer's scales for colour-blind readers; no method has these either
 REGARD = {"positive": "#4575B4", "neutral": "#D9D9D9", "negative": "#B35806", "other": "#4D4D4D"}
 

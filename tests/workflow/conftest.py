@@ -56,6 +56,14 @@ def finished(snakemake, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def report(snakemake, finished):
+    """The report of the finished run."""
+    done = snakemake(finished, "--cores", "1", "report", settings=SLICE)
+    assert done.returncode == 0, done.stderr
+    return finished / "results/report.html"
+
+
+@pytest.fixture(scope="session")
 def started(root):
     """Start the project's Snakefile in a folder with the arguments and settings given."""
 

@@ -76,10 +76,8 @@ def test_figures_are_redrawn_from_the_tables_alone(snakemake, finished):
     assert "1 of 1 steps" in done.stderr
 
 
-def test_the_report_holds_tables_and_figures(snakemake, small, finished):
-    done = snakemake(finished, "--cores", "1", "report", settings=small)
-    assert done.returncode == 0, done.stderr
-    page = (finished / "results/report.html").read_text()
+def test_the_report_holds_tables_and_figures(report):
+    page = report.read_text()
     for name in FIGURES:
         assert f"{name}.svg" in page
     for name in ("scan_summary.csv", "image_summary.csv", "fairness_summary.csv"):

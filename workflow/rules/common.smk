@@ -54,6 +54,7 @@ except ValueError as error:
 SCAN, IMAGE, LANGUAGE = CONFIG.scan, CONFIG.image, CONFIG.language
 GPU = 0 if CONFIG.device in ("cpu", "mps") else 1
 PUBLISHED = str(ROOT / "resources" / "published.csv")
+CLAIMS = str(ROOT / "resources" / "claims.yaml")
 STATES = "results/states"
 SCAN_CELL = "results/scan/{task}/{architecture}/seed{seed}"
 IMAGE_DATA = "results/image/{dataset}/seed{seed}"
@@ -168,6 +169,16 @@ def language_base(wildcards):
     if source.kind == "hub":
         return f"results/language/hub/{wildcards.model}/manifest.json"
     return f"{source.location}/config.json"
+
+
+def language_bases(wildcards):
+    """The manifests of the language models that are trained here."""
+    return [
+        f"results/language/corpus/seed{seed}/base/manifest.json"
+        for model in LANGUAGE_MODELS
+        if LANGUAGE.sources[model].kind == "corpus"
+        for seed in LANGUAGE.seeds
+    ]
 
 
 def language_text(wildcards):

@@ -247,6 +247,8 @@ rule report:
         rules.scan.input,
         rules.image.input,
         rules.language.input,
+        rules.claims.output,
+        rules.provenance.output,
     output:
         html="results/report.html",
         config="results/report.config.json",

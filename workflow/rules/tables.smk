@@ -7,6 +7,8 @@ localrules:
     regard_table,
     fairness_table,
     language_texts,
+    claims,
+    provenance,
 
 
 rule scan_table:
@@ -186,3 +188,64 @@ rule language_texts:
     shell:
         "python -m equitune --log {log:q} results table language-texts {input:q}"
         " --output {output:q}"
+
+
+# what no table shows and a claim needs to know
+SETTINGS = {
+    "image.weights": IMAGE.weights,
+    "image.subset": IMAGE.subset,
+    "image.images_seen": min(
+        IMAGE.tuning[name].steps * IMAGE.tuning[name].batch_size
+        for name in IMAGE.architectures
+    ),
+    "language.scorer": SCORER.kind,
+}
+
+
+rule claims:
+    input:
+        scan="results/tables/scan.csv",
+        image="results/tables/image.csv",
+        fairness="results/tables/fairness.csv",
+        claims=CLAIMS,
+        published=PUBLISHED,
+    output:
+        report(
+            "results/tables/claims.csv",
+            category="Claims and provenance",
+            caption="../report/claims.rst",
+            labels={"what": "the papers' claims, tested", "kind": "table"},
+        ),
+    log:
+        "results/logs/claims.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        tables=lambda w, input: Path(input.scan).parent,
+        settings=json.dumps(SETTINGS),
+    shell:
+        "python -m equitune --log {log:q} results claims --tables {params.tables:q}"
+        " --claims {input.claims:q} --published {input.published:q}"
+        " --settings {params.settings:q} --output {output:q}"
+
+
+rule provenance:
+    input:
+        rules.scan_table.input,
+        rules.image_table.input,
+        language_bases,
+    output:
+        report(
+            "results/tables/provenance.csv",
+            category="Claims and provenance",
+            caption="../report/provenance.rst",
+            labels={"what": "commit, device, versions", "kind": "table"},
+        ),
+    log:
+        "results/logs/provenance.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} results table provenance {input:q} --output {output:q}"

@@ -86,9 +86,7 @@ def image_cost(images: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         images = images.assign(relative_train_time=images["train_seconds"] / plain)
     bars = parts.cells(images, IMAGE_KEYS, [measure])
     with look():
-        figure = _panels(
-            images, bars, [measure], lambda mean: f"{mean:.1f}" if relative else f"{mean:.0f}"
-        )
+        figure = _panels(images, bars, [measure], lambda mean: f"{mean:.1f}")
         for axis in figure.axes:
             axis.set_ylabel(
                 "training time relative to\nplain fine-tuning" if relative else "training time in s"

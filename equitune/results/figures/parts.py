@@ -135,6 +135,7 @@ def bars(
                     xytext=(0, 4),
                     textcoords="offset points",
                     ha="center",
+                    va="bottom",
                     fontsize=7,
                     rotation=90 if count > MANY_BARS else 0,
                 )

@@ -1,0 +1,243 @@
+"""Claims of the papers, each tested on a run's tables by its own stated rule; reads no file.
+
+resources/claims.yaml lists them and says what its keys mean. A claim is `not run` where the run was
+smaller than the paper's, whatever it found; the note then says what that was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from math import isnan, nan, sqrt
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from scipy import stats
+
+from equitune.config import IDENTITY
+from equitune.config.base import STRICT
+from equitune.results import evidence, sentences
+from equitune.results.evidence import Rows
+
+CLAIM_COLUMNS = (
+    "claim",
+    "source",
+    "published",
+    "measured",
+    "sd",
+    "n",
+    "verdict",
+    "low",
+    "high",
+    "rule",
+    "note",
+)
+CONFIDENCE = 0.95
+
+
+@dataclass(config=STRICT, frozen=True)
+class Condition:
+    """What has to hold of the runs of a method, or of how they compare with another's."""
+
+    method: str
+    minus: str | None = None
+    over: str | None = None
+    size: bool = False
+    measure: str | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    exceeds: float | None = None
+    reaches: float | None = None
+
+
+@dataclass(config=STRICT, frozen=True)
+class AtLeast:
+    """A number that a setting must not fall below."""
+
+    at_least: float
+
+
+@dataclass(config=STRICT, frozen=True)
+class Claim:
+    """A claim, the runs it is about, and the conditions that it is tested by."""
+
+    claim: str
+    source: str
+    table: Literal["scan", "image", "fairness"]
+    rows: Rows
+    measure: str
+    tests: list[Condition] = Field(min_length=1)
+    each: dict[str, dict[str, str]] = Field(default_factory=dict)
+    group: str = IDENTITY
+    data: str | None = None
+    published_as: dict[str, str] = Field(default_factory=dict)
+    seeds: int = 1
+    at_least: dict[str, float] = Field(default_factory=dict)
+    needs: dict[str, AtLeast | str | None] = Field(default_factory=dict)
+
+
+def judge(
+    claims: Sequence[Claim],
+    tables: Mapping[str, pd.DataFrame],
+    published: pd.DataFrame,
+    settings: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Test claims on the tables of a run.
+
+    Args:
+        claims: as resources/claims.yaml lists them.
+        tables: "scan", "image" and "fairness", those that there are.
+        published: rows of resources/published.csv.
+        settings: what the run was made with, for the `needs` of claims; None: not known.
+
+    Returns:
+        A row a claim with the columns `CLAIM_COLUMNS`: the published value, the measured one (mean
+        over seeds), its standard deviation, number of seeds and 95 % interval, the verdict
+        (`reproduced`, `not reproduced`, `not run`), the rule and what was found, in words.
+
+    Raises:
+        ValueError: two rows of a table are of the same run.
+    """
+    for name, table in tables.items():
+        if table.duplicated([*evidence.KEYS[name], "seed"]).any():
+            raise ValueError(f"{name}.csv: two rows are of the same run; leave one of them there")
+    known = evidence.published_tables(published)
+    rows = [
+        _row(each, tables.get(each.table), known.get(each.table), settings)
+        for claim in claims
+        for each in _expanded(claim)
+    ]
+    return pd.DataFrame(rows, columns=list(CLAIM_COLUMNS))
+
+
+def interval(values: pd.Series[float]) -> tuple[float, float]:
+    """Return the 95 % t interval of the mean; (nan, nan) for fewer than two values."""
+    if len(values) < 2:
+        return nan, nan
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
+    half = float(quantile * values.std() / sqrt(len(values)))
+    return values.mean() - half, values.mean() + half
+
+
+def _expanded(claim: Claim) -> Iterator[Claim]:
+    """Yield the claim for every combination of the values that `each` names."""
+    for pairs in product(*(named.items() for named in claim.each.values())):
+        values, names = zip(*pairs, strict=True) if pairs else ((), ())
+        chosen: Rows = dict(zip(claim.each, values, strict=True))
+        text = claim.claim.format(**dict(zip(claim.each, names, strict=True)))
+        yield replace(claim, claim=text, rows=claim.rows | chosen, each={})
+
+
+def _row(
+    claim: Claim,
+    table: pd.DataFrame | None,
+    published: pd.DataFrame | None,
+    settings: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Test one claim."""
+    first = claim.tests[0]
+    expected = evidence.values(evidence.choose_published(published, claim), claim, first).mean()
+    runs = evidence.choose(table, claim.rows)
+    found = [evidence.values(runs, claim, test) for test in claim.tests]
+    seeds = [values.groupby("seed").mean() for values in found]
+    n = min(len(means) for means in seeds)
+    if notes := list(_smaller(claim, runs, seeds, expected, settings)):
+        verdict = "not run"
+        if n:
+            notes.append(f"here: {sentences.amount(claim, first, seeds[0].mean())}, n = {n}")
+        notes += _on_other_data(claim, table)
+    else:
+        held = [
+            _holds(test, values, means, expected)
+            for test, values, means in zip(claim.tests, found, seeds, strict=True)
+        ]
+        verdict = "reproduced" if all(held) else "not reproduced"
+        notes = [
+            sentences.finding(claim, test, values, interval(means))
+            for test, values, means in zip(claim.tests, found, seeds, strict=True)
+        ]
+        if n == 1:
+            notes.append("n = 1: this seed alone")
+        if settings is None and claim.needs:
+            notes.append("settings not given: taken to be the paper's")
+    low, high = interval(seeds[0])
+    return {
+        "claim": claim.claim,
+        "source": claim.source,
+        "published": expected,
+        "measured": seeds[0].mean(),
+        "sd": seeds[0].std(),
+        "n": n,
+        "verdict": verdict,
+        "low": low,
+        "high": high,
+        "rule": sentences.rule(claim),
+        "note": "; ".join(notes),
+    }
+
+
+def _holds(
+    test: Condition, values: pd.Series[float], means: pd.Series[float], expected: float
+) -> bool:
+    """Whether a condition holds; an interval that does not exist is above nothing."""
+    low, high = interval(means)
+    return bool(
+        (test.at_least is None or values.min() >= test.at_least)
+        and (test.at_most is None or values.max() <= test.at_most)
+        and (test.exceeds is None or low > test.exceeds)
+        and (test.reaches is None or high >= expected - test.reaches)
+    )
+
+
+def _smaller(
+    claim: Claim,
+    runs: pd.DataFrame | None,
+    seeds: Sequence[pd.Series[float]],
+    expected: float,
+    settings: Mapping[str, Any] | None,
+) -> Iterator[str]:
+    """Say what keeps a claim from being tested, such as a run that is smaller than the paper's."""
+    if runs is None:
+        yield f"no {claim.table}.csv"
+        return
+    lacking = [test for test, means in zip(claim.tests, seeds, strict=True) if means.empty]
+    if lacking:
+        yield sentences.lacking(claim, lacking)
+        return
+    if (n := min(len(means) for means in seeds)) < claim.seeds:
+        yield f"n = {n}, and the rule asks for {claim.seeds} seeds"
+    for column, least in claim.at_least.items():
+        if runs[column].min() < least:
+            yield f"{column} is {runs[column].min():.0f}, in the paper's run {least:.0f}"
+    if settings is not None:
+        yield from _unmet(claim, settings)
+    if isnan(expected) and any(test.reaches is not None for test in claim.tests):
+        yield "no published value"
+
+
+def _unmet(claim: Claim, settings: Mapping[str, Any]) -> Iterator[str]:
+    """Say which settings are not the paper's."""
+    for key, wanted in claim.needs.items():
+        value = settings.get(key)
+        if isinstance(wanted, AtLeast):
+            if value is None or value < wanted.at_least:
+                yield f"{key} is {value}, in the paper's run {wanted.at_least:.0f}"
+        elif value != wanted:
+            yield f"{key} is {value}, in the paper's run {'not set' if wanted is None else wanted}"
+
+
+def _on_other_data(claim: Claim, table: pd.DataFrame | None) -> Iterator[str]:
+    """Say what was found on data that is not the paper's."""
+    if table is None or claim.data is None:
+        return
+    own = claim.rows[claim.data]
+    for name in sorted(set(table[claim.data]) - {own}):
+        other: Rows = {claim.data: name}
+        runs = evidence.choose(table, claim.rows | other)
+        means = evidence.numbers(runs, claim, claim.tests[0]).groupby("seed").mean()
+        if len(means):
+            found = sentences.amount(claim, claim.tests[0], means.mean())
+            yield f"on {name}: {found}, n = {len(means)}"

@@ -1,0 +1,287 @@
+"""Claims: the project's own list on tables that keep it, reverse it, are smaller, or lack rows."""
+
+import itertools
+import math
+
+import pandas as pd
+import pytest
+import yaml
+
+from equitune import cli, options
+from equitune.results import claims, tables
+
+PAPER = {
+    "image.weights": "imagenet",
+    "image.subset": None,
+    "image.images_seen": 424960,
+    "language.scorer": "transformer",
+}
+RECURRENT = ("RNN", "GRU", "LSTM")
+CNNS = ("alexnet", "resnet18", "vgg11_bn", "densenet121")
+SPLITS = {"add_jump": ("jump_run", 12029), "around_right": ("right_left", 12180)}
+ACCURACY = {"finetune": 0.4, "equitune": 0.78, "lambda_equitune": 0.82}
+PAIRS = {
+    "gender": "man/woman",
+    "race": "Black person/White person",
+    "orientation": "gay person/straight person",
+}
+GAP = {"gpt2": -0.3, "equi": 0.01, "relaxed": -0.04}
+SEEDS = (0, 1, 2)
+
+
+def scan(solved=0.99, plain=0.01, seeds=SEEDS):
+    rows = []
+    for (task, (group, examples)), architecture, seed in itertools.product(
+        SPLITS.items(), RECURRENT, seeds
+    ):
+        cell = {"task": task, "architecture": architecture, "seed": seed}
+        cell |= {"train_examples": examples}
+        rows.append(cell | {"method": "equitune", "group": group, "test_accuracy": solved})
+        for method in ("pretrained", "finetune"):
+            rows.append(cell | {"method": method, "group": "identity", "test_accuracy": plain})
+    return pd.DataFrame(rows)
+
+
+def image(accuracy=ACCURACY, datasets=("cifar10", "hymenoptera"), seeds=SEEDS):
+    return pd.DataFrame(
+        {
+            "dataset": dataset,
+            "architecture": architecture,
+            "method": method,
+            "group": "identity" if method == "finetune" else "rotate90",
+            "seed": seed,
+            # seeds differ, and by less than methods do
+            "rotated_accuracy": value + 0.01 * seed + (0.002 if method != "finetune" else 0) * seed,
+        }
+        for dataset, architecture, (method, value), seed in itertools.product(
+            datasets, CNNS, accuracy.items(), seeds
+        )
+    )
+
+
+def fairness(gaps=GAP, model="gpt2", seeds=SEEDS, axes=PAIRS, costly=1.01, tv=0.0):
+    return pd.DataFrame(
+        {
+            "model": model,
+            "method": method,
+            "axis": axis,
+            "task": task,
+            "seed": seed,
+            "regard_gap": gap + 0.01 * seed,
+            "regard_gap_high": gap + 0.1,
+            "counterfactual_tv": 0.4 if method == "gpt2" else tv,
+            "perplexity": 30 * (1 if method == "gpt2" else costly),
+            "pair": axes[axis],
+            "n": 1000,
+        }
+        for (method, gap), axis, task, seed in itertools.product(
+            gaps.items(), axes, ("respect", "occupation"), seeds
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def listed(root):
+    path = root / "resources" / "claims.yaml"
+    return options.settings(list[claims.Claim], path.read_text(), "claims.yaml")
+
+
+@pytest.fixture(scope="module")
+def published(root):
+    return tables.read(root / "resources" / "published.csv", tables.PUBLISHED_COLUMNS)
+
+
+@pytest.fixture
+def judge(listed, published):
+    def run(settings=PAPER, **given):
+        return claims.judge(listed, given, published, settings).set_index("claim")
+
+    return run
+
+
+def counts(judged):
+    return judged["verdict"].value_counts().to_dict()
+
+
+def test_a_run_that_finds_what_the_papers_found_reproduces_every_claim(judge):
+    judged = judge(scan=scan(), image=image(), fairness=fairness())
+    assert tuple(judged.reset_index().columns) == claims.CLAIM_COLUMNS
+    assert counts(judged) == {"reproduced": len(judged)}
+    assert set(judged["n"]) == {3}
+    assert judged.index.is_unique
+
+
+def test_reversed_data_reproduce_nothing(judge):
+    worse = dict(zip(ACCURACY, (0.7, 0.5, 0.3), strict=True))
+    gaps = dict(zip(GAP, (0.01, -0.3, -0.3), strict=True))
+    judged = judge(
+        scan=scan(solved=0.01, plain=0.99),
+        image=image(worse),
+        fairness=fairness(gaps, costly=1.2, tv=0.4),
+    )
+    assert counts(judged) == {"not reproduced": len(judged)}
+
+
+def test_without_tables_nothing_was_run(judge):
+    judged = judge()
+    assert counts(judged) == {"not run": len(judged)}
+    assert set(judged["n"]) == {0}
+    assert judged["measured"].isna().all()
+
+
+def test_an_experiment_that_was_not_run_leaves_the_others_as_they_are(judge):
+    judged = judge(scan=scan())
+    assert counts(judged) == {"reproduced": 6, "not run": len(judged) - 6}
+    assert judged["note"].str.contains("no image.csv").sum() == 14
+
+
+def test_published_numbers_come_from_the_registry(judge):
+    expected = judge()["published"].dropna().to_dict()
+    assert expected == pytest.approx(
+        {
+            "λ-equi-tuned AlexNet beats the equi-tuned one on Rot90-CIFAR-10": 0.802 - 0.757,
+            "λ-equi-tuned ResNet-18 beats the equi-tuned one on Rot90-CIFAR-10": 0.799 - 0.771,
+            "Equi-tuned AlexNet has the published accuracy on Rot90-CIFAR-10": 0.757,
+            "Equi-tuned ResNet-18 has the published accuracy on Rot90-CIFAR-10": 0.771,
+            "λ-equi-tuned AlexNet has the published accuracy on Rot90-CIFAR-10": 0.802,
+            "λ-equi-tuned ResNet-18 has the published accuracy on Rot90-CIFAR-10": 0.799,
+            # (positive − negative) of one demographic less that of the other
+            "GPT-2 has less regard for a Black person than for a White person": -0.37 + 0.055,
+            "EquiGPT2 closes the gap in regard, race × respect": 0.315,
+            "R-EquiGPT2 nearly closes the gap in regard, race × respect": 0.315 - 0.02,
+        }
+    )
+
+
+def test_the_interval_of_a_paired_difference_is_students(judge):
+    gains = (0.02, 0.05, 0.11)
+    runs = image(seeds=(0, 1, 2))
+    tuned = runs["method"] == "equitune"
+    for seed, gain in enumerate(gains):
+        plain = 0.4 + 0.1 * seed  # cancels in the pair
+        runs.loc[(runs["method"] == "finetune") & (runs["seed"] == seed), "rotated_accuracy"] = (
+            plain
+        )
+        runs.loc[tuned & (runs["seed"] == seed), "rotated_accuracy"] = plain + gain
+    row = judge(image=runs).loc["Equi-tuned AlexNet beats the fine-tuned one on Rot90-CIFAR-10"]
+    mean, sd = 0.06, math.sqrt((0.04**2 + 0.01**2 + 0.05**2) / 2)
+    half = 4.302653 * sd / math.sqrt(3)  # the quantile of two degrees of freedom in any table
+    found = [row["measured"], row["sd"], row["low"], row["high"]]
+    assert found == pytest.approx([mean, sd, mean - half, mean + half], abs=1e-6)
+    assert row["verdict"] == "not reproduced"
+    assert row["note"] == "95 % interval -5.4 points to +17.4 points"
+
+
+def test_other_data_support_nothing_but_are_told(judge):
+    judged = judge(image=image(datasets=("digits",), seeds=(0,)), fairness=fairness(model="small"))
+    assert counts(judged) == {"not run": len(judged)}
+    beats = judged.loc["Equi-tuned AlexNet beats the fine-tuned one on Rot90-CIFAR-10"]
+    assert beats["note"].endswith("on digits: +38 points, n = 1")
+    assert "cifar10, alexnet" in beats["note"]
+    closes = judged.loc["EquiGPT2 closes the gap in regard, race × respect"]
+    assert closes["note"].endswith("on small: +0.27, n = 3")
+    assert pd.isna(closes["measured"])
+
+
+def test_one_seed_has_no_interval_but_can_keep_a_bound(judge):
+    judged = judge(scan=scan(seeds=(4,)), image=image(seeds=(4,)), fairness=fairness(seeds=(0,)))
+    bounds = judged["verdict"] == "reproduced"
+    assert judged[bounds]["rule"].str.contains("every seed").all()
+    assert judged[bounds]["note"].str.endswith("n = 1: this seed alone").all()
+    rest = judged[~bounds]
+    assert rest["rule"].str.contains("interval").all()
+    assert set(rest["verdict"]) == {"not run"}
+    assert rest["note"].str.contains("n = 1, and the rule asks for 3 seeds").all()
+
+
+def test_a_bound_is_for_every_seed(judge):
+    runs = scan()
+    runs.loc[(runs["method"] == "finetune") & (runs["seed"] == 2), "test_accuracy"] = 0.11
+    assert counts(judge(scan=runs))["not reproduced"] == 6
+
+
+@pytest.mark.parametrize(
+    ("changed", "note"),
+    [
+        ({"image.weights": "self"}, "image.weights is self, in the paper's run imagenet"),
+        ({"image.subset": 100}, "image.subset is 100, in the paper's run not set"),
+        ({"image.images_seen": 64}, "image.images_seen is 64, in the paper's run 424960"),
+    ],
+)
+def test_settings_smaller_than_the_papers_make_it_not_run(judge, changed, note):
+    row = judge(PAPER | changed, image=image()).loc[
+        "Equi-tuned AlexNet beats the fine-tuned one on Rot90-CIFAR-10"
+    ]
+    assert row["verdict"] == "not run"
+    assert row["note"].startswith(f"{note}; here: +38.2 points, n = 3")
+
+
+def test_a_part_of_the_data_makes_it_not_run(judge):
+    judged = judge(scan=scan().assign(train_examples=150), fairness=fairness().assign(n=40))
+    assert "train_examples is 150, in the paper's run 12029" in judged["note"].iloc[0]
+    closes = judged.loc["EquiGPT2 closes the gap in regard, race × respect"]
+    assert closes["note"].startswith("n is 40, in the paper's run 1000")
+    assert closes["verdict"] == judged["verdict"].iloc[0] == "not run"
+
+
+def test_somebody_elses_settings_need_not_be_known(judge):
+    judged = judge(None, image=image(), scan=scan())
+    row = judged.loc["Equi-tuned AlexNet beats the fine-tuned one on Rot90-CIFAR-10"]
+    assert row["verdict"] == "reproduced"
+    assert row["note"].endswith("settings not given: taken to be the paper's")
+    assert "settings" not in judged["note"].iloc[0]  # a table shows all that SCAN's claims need
+
+
+def test_all_axes_together_means_all(judge):
+    two = {axis: PAIRS[axis] for axis in ("gender", "race")}
+    row = judge(fairness=fairness(axes=two)).loc[
+        "EquiGPT2 closes the gaps in regard, all axes and tasks together"
+    ]
+    assert row["verdict"] == "not run"
+    assert row["n"] == 0
+
+
+def test_a_run_that_stands_twice_is_an_error(judge):
+    with pytest.raises(ValueError, match=r"scan.csv: two rows are of the same run"):
+        judge(scan=pd.concat([scan(), scan()]))
+
+
+def test_the_rule_says_what_is_tested(judge):
+    rules = judge()["rule"]
+    assert rules.iloc[0] == (
+        "in every seed test_accuracy of equitune ≥ 90 %; "
+        "in every seed test_accuracy of pretrained ≤ 10 %; "
+        "in every seed test_accuracy of finetune ≤ 10 %"
+    )
+    assert rules["EquiGPT2 closes the gap in regard, race × respect"] == (
+        "95 % interval of the mean size of regard_gap of gpt2 minus equi, paired by seed, above 0; "
+        "n ≥ 3"
+    )
+    assert rules["EquiGPT2 costs little perplexity"].endswith("of equi over gpt2 ≤ 1.05")
+
+
+def test_the_command_takes_a_folder_of_any_tables(root, tmp_path):
+    folder = tmp_path / "tables"
+    whole = scan().reindex(columns=tables.SCAN_COLUMNS, fill_value=0)
+    tables.write(whole, folder / "scan.csv")
+    resources = root / "resources"
+    arguments = ["--tables", folder, "--claims", resources / "claims.yaml"]
+    arguments += ["--published", resources / "published.csv", "--output", tmp_path / "claims.csv"]
+    command = ["results", "claims", *map(str, arguments)]
+    assert cli.run([*command, "--settings", yaml.safe_dump(PAPER)]) == 0
+    written = pd.read_csv(tmp_path / "claims.csv")
+    assert tuple(written.columns) == claims.CLAIM_COLUMNS
+    assert written["verdict"].value_counts()["reproduced"] == 6
+
+
+def test_a_misspelt_claim_is_one_line(root, tmp_path, capsys):
+    bad = tmp_path / "claims.yaml"
+    bad.write_text(
+        "- {claim: a, source: b, table: scann, rows: {}, measure: c, tests: [{method: d}]}"
+    )
+    arguments = ["--tables", tmp_path, "--claims", bad, "--output", tmp_path / "claims.csv"]
+    arguments += ["--published", root / "resources" / "published.csv"]
+    assert cli.run(["results", "claims", *map(str, arguments)]) == 1
+    message = capsys.readouterr().err
+    assert "unknown value 'scann'; did you mean 'scan'" in message
+    assert str(bad) in message
