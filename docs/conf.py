@@ -15,11 +15,12 @@ from equitune import __version__  # noqa: E402
 
 project, author, release = "equitune", "the equitune authors", __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-exclude_patterns = ["pictures"]
+exclude_patterns = ["pictures", "theme"]
 html_theme = "furo"
 html_title = "equitune"
 html_math_renderer = "mathml"
-html_show_sourcelink = False
+html_static_path, html_css_files = ["theme"], ["site.css"]
+html_show_sourcelink = html_show_copyright = False
 highlight_language = "none"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3

@@ -159,9 +159,11 @@ def _arrows(axes: Axes, tops: dict[str, float], heights: dict[str, float]) -> No
     """Arrows between neighbours go straight; the others go round the side, each in a lane."""
     order = list(FLOORS)
     lanes = {name: 0 for name in order}  # arrows that end at each floor's side
-    sides = sorted(arrows(), key=lambda pair: abs(order.index(pair[1]) - order.index(pair[0])))
-    for lane, (a, b) in enumerate(sides):
-        if order.index(b) - order.index(a) == 1:
+    places = sorted((order.index(a), order.index(b)) for a, b in arrows())
+    places.sort(key=lambda pair: pair[1] - pair[0])  # the longest outside
+    for lane, (i, j) in enumerate(places):
+        a, b = order[i], order[j]
+        if j - i == 1:
             points = [(1.0, tops[a] - heights[a]), (1.0, tops[b])]
         else:
             x, end = WIDTH + 0.12 * lane, tops[b] - 0.14 - 0.13 * lanes[b]

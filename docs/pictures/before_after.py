@@ -99,25 +99,25 @@ def draw(reading: Reading) -> Figure:
         figure = Figure(figsize=(7.2, 3.9), layout="constrained")
         rows = figure.subplots(3, len(TURNS), height_ratios=(1.2, 1, 1))
         for axes, turn, picture in zip(rows[0], TURNS, reading.copies, strict=True):
-            axes.imshow(1 - picture, cmap="gray", vmin=0, vmax=1)
+            axes.imshow((1 - picture).numpy(), cmap="gray", vmin=0, vmax=1)
             axes.set_title(turn)
             axes.axis("off")
         for line, (method, found) in zip(rows[1:], reading.probabilities.items(), strict=True):
             for axes, shares in zip(line, found, strict=True):
-                _bars(axes, shares, METHODS[method][1], reading.label)
+                _bars(axes, shares.tolist(), METHODS[method][1], reading.label)
             line[0].set_ylabel(f"{TITLES[method]}\nprobability")
     return figure
 
 
-def _bars(axes: Axes, shares: Tensor, colour: str, label: int) -> None:
+def _bars(axes: Axes, shares: list[float], colour: str, label: int) -> None:
     """The ten classes as bars; the one that is chosen stands above, in red where it is wrong."""
-    chosen = int(shares.argmax())
+    chosen = shares.index(max(shares))
     axes.bar(range(len(shares)), shares, color=colour)
     axes.set(ylim=(0, 1.25), yticks=(0, 1), xticks=range(len(shares)))
     axes.tick_params(length=0, labelsize=7)
     axes.text(
         chosen,
-        float(shares[chosen]) + 0.04,
+        shares[chosen] + 0.04,
         str(chosen),
         ha="center",
         weight="bold",
