@@ -22,6 +22,7 @@ FLOORS = {
     "command": ("__main__", "cli", "options"),  # and the cli of each folder
     "experiments": ("scan", "image", "language"),
     "results": ("results",),
+    "training": ("training", "runs", "memory"),
     "core": ("groups", "actions", "copies", "symmetrize", "equivariance", "pretrained"),
     "services": (),
 }
@@ -29,16 +30,12 @@ MOTTOS = {
     "command": "arguments to calls",
     "experiments": "data, models, training, evaluation; none knows another",
     "results": "tables and figures; no torch",
+    "training": "one loop, resumable; of the core only how many copies pass at once",
     "core": "mathematics on tensors; no experiment, no Snakemake",
-    "services": "settings, files, training loop; no group, no experiment",
+    "services": "settings, files, downloads, devices; no group, no experiment",
 }
-COLOURS = dict(
-    zip(
-        FLOORS,
-        (METHODS[m][1] for m in ("gpt2", "finetune", "equizero", "equitune", "lambda_equitune")),
-        strict=True,
-    )
-)
+HUES = ("gpt2", "finetune", "equizero", "equitune_augment", "equitune", "lambda_equitune")
+COLOURS = {name: METHODS[method][1] for name, method in zip(FLOORS, HUES, strict=True)}
 WIDTH, LINE, GAP = 6.9, 0.21, 0.34  # inches: of a floor, of a line of text, between floors
 LETTERS = 92  # in a line
 
@@ -77,7 +74,7 @@ def draw() -> Figure:
     """Draw the floors with what stands on each, and an arrow for each import across floors."""
     texts = {name: _lines(name) for name in FLOORS}
     heights = {name: LINE * (len(lines) + 1) + 0.24 for name, lines in texts.items()}
-    size = (WIDTH + 1.2, sum(heights.values()) + GAP * len(FLOORS))
+    size = (WIDTH + 1.5, sum(heights.values()) + GAP * len(FLOORS))
     with look():
         figure = Figure(figsize=size)
         axes = figure.add_axes((0, 0, 1, 1))
@@ -161,12 +158,13 @@ def _arrows(axes: Axes, tops: dict[str, float], heights: dict[str, float]) -> No
     lanes = {name: 0 for name in order}  # arrows that end at each floor's side
     places = sorted((order.index(a), order.index(b)) for a, b in arrows())
     places.sort(key=lambda pair: pair[1] - pair[0])  # the longest outside
-    for lane, (i, j) in enumerate(places):
+    x = WIDTH + 0.2
+    for i, j in places:
         a, b = order[i], order[j]
         if j - i == 1:
             points = [(1.0, tops[a] - heights[a]), (1.0, tops[b])]
         else:
-            x, end = WIDTH + 0.12 * lane, tops[b] - 0.14 - 0.13 * lanes[b]
+            x, end = x + 0.12, tops[b] - 0.14 - 0.13 * lanes[b]
             points = [(WIDTH, tops[a] - 0.3), (x, tops[a] - 0.3), (x, end), (WIDTH, end)]
             lanes[b] += 1
         axes.plot(*zip(*points, strict=True), color=COLOURS[a], linewidth=1.2)
