@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # one thread a job: the numbers do not depend on the number of cores
 export OMP_NUM_THREADS := 1
 
-.PHONY: run figures benchmarks test lint unit test-faults clean
+.PHONY: run figures benchmarks docs test lint unit test-faults clean
 
 run: $(READY)
 	snakemake --cores $(CORES) all report
@@ -18,6 +18,10 @@ figures: $(READY)
 
 benchmarks: $(READY)
 	snakemake --cores $(CORES) benchmarks
+
+docs: $(READY)
+	sphinx-build -q -W --keep-going docs build/docs
+	@echo "Site: build/docs/index.html"
 
 test: lint unit
 
