@@ -16,9 +16,11 @@ shell.prefix(
 
 from equitune import config as configuration
 from equitune.names import nearest
-from equitune.retrieve import sources
+from equitune.registry import sources
 
-SOURCES = {source.mirror: name for name, source in sources().items()}
+SOURCES = {
+    source.mirror: name for name, source in sources().items() if not source.is_model
+}
 
 
 def language_files(language):

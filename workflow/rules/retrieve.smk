@@ -1,9 +1,10 @@
-# Files from elsewhere: local rules, as compute nodes may have no network.
+# Files from elsewhere: local rules, as compute nodes may have no network. No other rule fetches.
 localrules:
-    scan_split,
     source,
     imagenet_weights,
     hub,
+    scan_split,
+    retrieve,
 
 
 MIRROR = (
@@ -66,7 +67,17 @@ rule hub:
         " --output {output:q}"
 
 
+def scan_published(wildcards):
+    """The published files of a task, none where they are generated."""
+    if SCAN.source == "grammar":
+        return []
+    names = [f"scan_{wildcards.task}_{part}" for part in ("train", "test")]
+    return [f"results/sources/{FILES[name]}" for name in names]
+
+
 rule scan_split:
+    input:
+        scan_published,
     output:
         train="results/scan/{task}/train.txt",
         test="results/scan/{task}/test.txt",
@@ -77,7 +88,7 @@ rule scan_split:
     threads: 1
     params:
         source=SCAN.source,
-        mirror=MIRROR,
+        mirror="" if SCAN.source == "grammar" else "--mirror results/sources",
     shell:
         "python -m equitune --log {log:q} scan split {wildcards.task} --source {params.source}"
         " {params.mirror} --train {output.train:q} --test {output.test:q}"
@@ -97,4 +108,4 @@ rule retrieve:
             for name in LANGUAGE.models
             for file in language_sources(LANGUAGE.sources[name])
         ],
-        language_scorer(None) if SCORER.kind == "tfidf" else [],
+        lambda w: list(rules.language_scorer.input) if SCORER.kind == "tfidf" else [],
