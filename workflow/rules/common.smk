@@ -124,6 +124,14 @@ def image_models(wildcards):
     return list(models(IMAGE_CELL.format(**wildcards), IMAGE.methods, IMAGE.groups))
 
 
+def scan_published(wildcards):
+    """The published files of a task, none where its lines are generated."""
+    if SCAN.source == "grammar":
+        return []
+    names = [f"scan_{wildcards.task}_{part}" for part in ("train", "test")]
+    return [f"results/sources/{FILES[name]}" for name in names]
+
+
 def dataset_archive(name):
     """The archive that a dataset comes in, none where it needs no retrieving."""
     source = IMAGE.sources[name]

@@ -67,14 +67,6 @@ rule hub:
         " --output {output:q}"
 
 
-def scan_published(wildcards):
-    """The published files of a task, none where they are generated."""
-    if SCAN.source == "grammar":
-        return []
-    names = [f"scan_{wildcards.task}_{part}" for part in ("train", "test")]
-    return [f"results/sources/{FILES[name]}" for name in names]
-
-
 rule scan_split:
     input:
         scan_published,
