@@ -17,7 +17,7 @@ import requests
 import tenacity
 import urllib3
 
-from equitune.files import atomic_write, sha256, sha256_of_lines
+from equitune.files import WriteError, atomic_write, sha256, sha256_of_lines
 from equitune.registry import Source
 
 logger = logging.getLogger(__name__)
@@ -81,6 +81,7 @@ def retrieve(
 
     Raises:
         RetrievalError: neither place has the right file; says which, from where and what to do.
+        WriteError: the disk is full, or the folder cannot be written to.
     """
     if destination.is_file() and not _fault(source, destination):
         return destination
@@ -105,7 +106,14 @@ def retrieve(
             else:
                 retry(_download, source, place, part, timeout)
                 os.replace(part, destination)
-        except OSError as error:  # a RetrievalError is one
+        except WriteError:
+            raise
+        except OSError as error:
+            if isinstance(place, str) and not isinstance(error, RetrievalError):
+                raise WriteError(
+                    f"{part} cannot be written ({error.strerror}): make room, or allow writing, "
+                    "then run the same command again, which goes on from there"
+                ) from error
             faults.append(" ".join(str(error).split()))
             logger.warning("%s: %s", source.name, error)
         else:
@@ -159,6 +167,8 @@ def _places(source: Source, mirror: str | os.PathLike[str] | None) -> list[Path 
 def _copy(source: Source, file: Path, copy: Path) -> None:
     if not file.is_file():
         raise RetrievalError(f"{file} does not exist")
+    if not os.access(file, os.R_OK):  # told apart from a place that cannot be written to
+        raise RetrievalError(f"{file} cannot be read")
     shutil.copyfile(file, copy)
     if fault := _fault(source, copy):
         raise RetrievalError(f"{file} {fault}")

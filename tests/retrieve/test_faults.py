@@ -2,9 +2,12 @@
 
 import hashlib
 import logging
+from pathlib import Path
 
 import pytest
 from file_server import DATA, OTHER, dribble, fetch, in_circles, make_source, partly_known
+
+from equitune.files import WriteError
 
 PART = ["words.txt.part"]  # the next run goes on from there
 
@@ -126,3 +129,14 @@ def test_a_wrong_file_of_one_place_is_not_mixed_with_the_next(server, tmp_path):
     path, _ = fetch(make_source(server.url), tmp_path, f"{server.url}/mirror", attempts=1)
     assert path.read_bytes() == DATA
     assert [asked for _, asked in server.requests] == [None, "bytes=3000-", None]
+
+
+def test_a_full_disk_is_no_fault_of_the_server(server, tmp_path):
+    """/dev/full takes nothing, as a disk without space."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here: a full disk cannot be pretended")
+    (tmp_path / "words.txt.part").symlink_to("/dev/full")
+    with pytest.raises(WriteError, match=r"words\.txt\.part cannot be written \(No space left"):
+        fetch(make_source(server.url), tmp_path, f"{server.url}/mirror")
+    assert len(server.requests) == 1  # the next place would not help
+    assert not (tmp_path / "words.txt").exists()
