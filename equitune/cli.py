@@ -83,13 +83,44 @@ def retrieve(
 ) -> None:
     """Retrieve files, each checked by its size and SHA-256."""
     from equitune.names import nearest
-    from equitune.retrieve import retrieve, sources
+    from equitune.registry import sources
+    from equitune.retrieve import retrieve
 
-    known = sources()
+    known = {name: source for name, source in sources().items() if not source.is_model}
     for name in names:
         if name not in known:
             raise ValueError(f"unknown file {name!r}{nearest(name, known)}")
         retrieve(known[name], output / known[name].mirror, mirror)
+
+
+@app.command("mirror")
+def export(
+    folder: Annotated[Path, typer.Argument(help="The mirror: a folder, made or added to.")],
+    results: Annotated[Path, typer.Option(help="Where the workflow's results are.")] = Path(
+        "results"
+    ),
+) -> None:
+    """Copy all that has been retrieved into a mirror for another site, each file checked."""
+    from equitune.image.weights import imagenet_source
+    from equitune.language import hub
+    from equitune.registry import sources
+    from equitune.retrieve import store
+
+    held = results / "sources"
+    copied = [
+        store(source, held / source.mirror, folder)
+        for source in sources().values()
+        if (held / source.mirror).is_file()
+    ]
+    copied += [
+        store(imagenet_source(file.stem), file, folder)
+        for file in sorted((results / "weights").glob("*.pth"))
+    ]
+    for manifest in sorted((results / "language" / "hub").glob("*/manifest.json")):
+        copied += hub.export(manifest, folder)
+    if not copied:
+        raise ValueError(f"{results} holds nothing that was retrieved: run snakemake retrieve")
+    logger.info("%d files are in %s", len(copied), folder)
 
 
 @configuration.command()

@@ -5,82 +5,30 @@ Every file that is downloaded has a row in resources/sources.csv with its size a
 
 from __future__ import annotations
 
-import csv
 import logging
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import requests
 import tenacity
+import urllib3
 
-from equitune.files import sha256, sha256_of_lines
+from equitune.files import WriteError, atomic_write, sha256, sha256_of_lines
+from equitune.registry import Source
 
 logger = logging.getLogger(__name__)
 
-REGISTRY = Path(__file__).resolve().parents[1] / "resources" / "sources.csv"
 BLOCK = 1 << 20  # bytes
+LOWEST_RATE = 1000  # bytes a second; a mobile line of the slowest kind still has more
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # answers that may change if asked again
 
 
 class RetrievalError(OSError):
     """A file could not be had, or is not the one it should be; the message is one line."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A row of resources/sources.csv.
-
-    Attributes:
-        name: what the file is called in the project.
-        version: release or commit.
-        url: where it comes from; "" for a file that only a mirror can have.
-        mirror: its path inside a mirror.
-        sha256: checksum of the bytes, or its first digits where no more are published.
-        sorted_sha256: checksum of the sorted lines, for a text whose order does not matter, or "".
-        bytes: size, or 0 where it is not published.
-        licence: its licence.
-        citation: whom to cite.
-    """
-
-    name: str
-    version: str
-    url: str
-    mirror: str
-    sha256: str
-    sorted_sha256: str
-    bytes: int
-    licence: str
-    citation: str
-
-
-def sources(path: Path = REGISTRY) -> dict[str, Source]:
-    """Read the registry of downloads, by name.
-
-    Raises:
-        FileNotFoundError: there is no registry.
-        ValueError: the first malformed row: file, line and what is wrong.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: run from a clone, or pass the registry")
-    columns = [field.name for field in fields(Source)]
-    found: dict[str, Source] = {}
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
-        header = next(rows, [])
-        if header != columns:
-            raise ValueError(f"{path}:1: columns are {header}, expected {columns}")
-        for values in rows:
-            row = dict(zip(columns, values, strict=False))
-            if problem := _problem(row, len(values), columns, found):
-                raise ValueError(f"{path}:{rows.line_num}: {problem}")
-            size = int(row.pop("bytes"))
-            found[row["name"]] = Source(**row, bytes=size)
-    return found
 
 
 def check_lines(source: Source, lines: Iterable[str]) -> None:
@@ -112,9 +60,10 @@ def retrieve(
 ) -> Path:
     """Put a file in place once its size and checksum are right; else leave nothing there.
 
-    The mirror is looked in first, then the URL. While it arrives the file is called
-    `destination` + ".part"; what is left of an interrupted download is resumed. A file that is
-    already in place, and right, is kept.
+    The mirror is looked in first, then the URL, through the proxy that the environment names
+    (http_proxy, https_proxy, no_proxy). While it arrives the file is called `destination` +
+    ".part"; what is left of a download that broke off is kept, and resumed by the next one. A file
+    that is already in place, and right, is kept.
 
     Args:
         source: which file.
@@ -122,7 +71,9 @@ def retrieve(
         mirror: a folder or an http(s) URL, under which the file stands at `source.mirror`.
         attempts: tries at each URL, where the connection or the server fails.
         backoff: seconds before the second try, doubled before each further one.
-        timeout: seconds to wait for a connection and for each piece of an answer.
+        timeout: seconds to wait for a connection, and for each piece of an answer. In each span of
+            the second length at least LOWEST_RATE must arrive; an overall limit would end slow
+            downloads that get on.
         sleep: waits; tests pass their own.
 
     Returns:
@@ -130,6 +81,7 @@ def retrieve(
 
     Raises:
         RetrievalError: neither place has the right file; says which, from where and what to do.
+        WriteError: the disk is full, or the folder cannot be written to.
     """
     if destination.is_file() and not _fault(source, destination):
         return destination
@@ -149,20 +101,50 @@ def retrieve(
         logger.info("%s: %s from %s", source.name, size, place)
         try:
             if isinstance(place, Path):
-                _copy(source, place, part)
+                with atomic_write(destination) as temporary:
+                    _copy(source, place, temporary)
             else:
                 retry(_download, source, place, part, timeout)
-            os.replace(part, destination)
-            return destination
-        except (RetrievalError, OSError) as error:
-            part.unlink(missing_ok=True)
-            faults.append(str(error))
+                os.replace(part, destination)
+        except WriteError:
+            raise
+        except OSError as error:
+            if isinstance(place, str) and not isinstance(error, RetrievalError):
+                raise WriteError(
+                    f"{part} cannot be written ({error.strerror}): make room, or allow writing, "
+                    "then run the same command again, which goes on from there"
+                ) from error
+            faults.append(" ".join(str(error).split()))
             logger.warning("%s: %s", source.name, error)
+        else:
+            part.unlink(missing_ok=True)  # of an earlier download from elsewhere
+            return destination
     advice = "check the network, or put" if source.url else "it has no URL of its own: put"
     raise RetrievalError(
         f"{source.name}: {'; '.join(faults)}{': ' if faults else ''}{advice} the file at "
         f"{source.mirror} in a folder and name that folder as the mirror (retrieve.mirror)"
     )
+
+
+def store(source: Source, file: Path, mirror: Path) -> Path:
+    """Copy a retrieved file into a mirror, where it appears once it is right; one there is kept.
+
+    Args:
+        source: which file.
+        file: where it is.
+        mirror: the folder, under which it will stand at `source.mirror`.
+
+    Raises:
+        RetrievalError: the file is missing, or is not the one it should be.
+    """
+    target = mirror / source.mirror
+    if not target.is_file() or _fault(source, target):
+        with atomic_write(target) as temporary:
+            try:
+                _copy(source, file, temporary)
+            except RetrievalError as error:
+                raise RetrievalError(f"{error}: retrieve it again") from error
+    return target
 
 
 class _PassingError(RetrievalError):
@@ -182,11 +164,13 @@ def _places(source: Source, mirror: str | os.PathLike[str] | None) -> list[Path 
     return [Path(name).expanduser() / source.mirror, *own]
 
 
-def _copy(source: Source, file: Path, part: Path) -> None:
+def _copy(source: Source, file: Path, copy: Path) -> None:
     if not file.is_file():
         raise RetrievalError(f"{file} does not exist")
-    shutil.copyfile(file, part)
-    if fault := _fault(source, part):
+    if not os.access(file, os.R_OK):  # told apart from a place that cannot be written to
+        raise RetrievalError(f"{file} cannot be read")
+    shutil.copyfile(file, copy)
+    if fault := _fault(source, copy):
         raise RetrievalError(f"{file} {fault}")
 
 
@@ -202,6 +186,7 @@ def _download(source: Source, url: str, part: Path, timeout: tuple[float, float]
         _fetch(source, url, part, 0, timeout)
         fault = _fault(source, part)
     if fault:
+        part.unlink()
         raise RetrievalError(f"{url} {fault}")
 
 
@@ -221,18 +206,35 @@ def _fetch(source: Source, url: str, part: Path, begun: int, timeout: tuple[floa
             begun = begun if answer.status_code == 206 and continues else 0
             with open(part, "r+b" if begun else "wb") as file:
                 file.seek(begun)
-                for block in answer.iter_content(BLOCK):
-                    begun += file.write(block)
+                for piece in _pieces(answer.raw, url, timeout[1]):
+                    begun += file.write(piece)
                     if 0 < source.bytes < begun:
+                        part.unlink()
                         raise RetrievalError(f"{url} is longer than {source.bytes} bytes")
     except requests.exceptions.SSLError as error:
         raise RetrievalError(f"{url}: {_line(error)}") from error
     except (requests.ConnectionError, requests.Timeout) as error:
         raise _PassingError(f"{url}: {_line(error)}") from error
-    except requests.exceptions.ChunkedEncodingError as error:
+    except urllib3.exceptions.HTTPError as error:
         raise _PassingError(f"{url} broke off: {_line(error)}") from error
     except requests.RequestException as error:
         raise RetrievalError(f"{url}: {_line(error)}") from error
+
+
+def _pieces(raw: urllib3.HTTPResponse, url: str, span: float) -> Iterator[bytes]:
+    """Yield what has arrived as it arrives; a whole block of a slow answer may take for ever."""
+    since, came = time.monotonic(), 0
+    while piece := raw.read1(BLOCK, decode_content=True):
+        yield piece
+        came += len(piece)
+        waited = time.monotonic() - since
+        if waited >= span:
+            if came < LOWEST_RATE * waited:
+                raise _PassingError(
+                    f"{url} is too slow: {came} bytes in {waited:.0f} s, expected {LOWEST_RATE} "
+                    "bytes a second at least"
+                )
+            since, came = time.monotonic(), 0
 
 
 def _fault(source: Source, file: Path) -> str:
@@ -244,29 +246,6 @@ def _fault(source: Source, file: Path) -> str:
     return (
         "" if found.startswith(source.sha256) else f"has sha256 {found}, expected {source.sha256}"
     )
-
-
-def _problem(
-    row: dict[str, str], count: int, columns: list[str], found: dict[str, Source]
-) -> str | None:
-    """Return what is wrong with a row of the registry, or None."""
-    if count != len(columns):
-        return f"{count} fields, expected {len(columns)}: {', '.join(columns)}"
-    path = Path(row["mirror"])
-    inside = bool(path.parts) and not path.is_absolute() and ".." not in path.parts
-    http, digits, ordered = r"https?://[^/]+/.+", "[0-9a-f]{64}", row["sorted_sha256"]
-    checks = [
-        ("name", re.fullmatch(r"\w+", row["name"]), "letters, digits and _"),
-        ("url", not row["url"] or re.fullmatch(http, row["url"]), "http:// or https://, or ''"),
-        ("mirror", inside, "a path inside a mirror"),
-        ("sha256", re.fullmatch(digits, row["sha256"]), "64 hexadecimal digits"),
-        ("sorted_sha256", not ordered or re.fullmatch(digits, ordered), "64 hex digits or ''"),
-        ("bytes", re.fullmatch("[1-9][0-9]*", row["bytes"]), "a positive integer"),
-    ]
-    for column, good, expected in checks:
-        if not good:
-            return f"{column} is {row[column]!r}, expected {expected}"
-    return f"name {row['name']!r} stands twice" if row["name"] in found else None
 
 
 def _line(error: Exception) -> str:

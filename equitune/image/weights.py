@@ -13,7 +13,7 @@ from torch import Tensor
 from equitune.files import load_into, load_tensors
 from equitune.image.backbones import TIMM, Backbone, check_architecture
 from equitune.names import nearest
-from equitune.retrieve import Source
+from equitune.registry import Source, sources
 from equitune.vision import import_torchvision
 
 IMAGENET = "IMAGENET1K_V1"  # the weights that the paper used
@@ -101,12 +101,16 @@ def imagenet_url(architecture: str) -> str:
 def imagenet_source(architecture: str) -> Source:
     """Return what is to be retrieved for an architecture; errors as `imagenet_url`.
 
-    Torchvision publishes the first digits of the SHA-256, in the file's name, and no size.
+    Of an architecture that the registry does not have, the first digits of the SHA-256 are known,
+    which torchvision publishes in the file's name, and no size.
     """
+    name = f"{architecture}_imagenet"
+    if registered := sources().get(name):
+        return registered
     url = imagenet_url(architecture)
     file = url.rpartition("/")[2]
     return Source(
-        name=f"{architecture}_imagenet",
+        name=name,
         version=IMAGENET,
         url=url,
         mirror=f"imagenet/{file}",

@@ -27,7 +27,8 @@ def split(
     mirror: Mirror = None,
 ) -> None:
     """Write a task's training and test lines, checked against the published checksums."""
-    from equitune.retrieve import check_lines, retrieve, sources
+    from equitune.registry import sources
+    from equitune.retrieve import check_lines, retrieve
     from equitune.scan import grammar
 
     outputs = {"train": train, "test": test}

@@ -130,23 +130,23 @@ def test_densenet_files_with_the_names_of_old_fit():
 
 
 @pytest.mark.parametrize(
-    ("architecture", "name"),
+    ("architecture", "name", "size"),
     [
-        ("alexnet", "alexnet-owt-7be5be79.pth"),
-        ("resnet18", "resnet18-f37072fd.pth"),
-        ("resnet50", "resnet50-0676ba61.pth"),  # the first version, which is not the default
-        ("vgg11_bn", "vgg11_bn-6002323d.pth"),
-        ("densenet121", "densenet121-a639ec97.pth"),
+        ("alexnet", "alexnet-owt-7be5be79.pth", 244408911),
+        ("resnet18", "resnet18-f37072fd.pth", 46830571),
+        ("resnet50", "resnet50-0676ba61.pth", 0),  # the first version, which is not the default
+        ("vgg11_bn", "vgg11_bn-6002323d.pth", 0),
+        ("densenet121", "densenet121-a639ec97.pth", 32342954),
     ],
 )
-def test_the_address_is_that_of_the_papers_weights(architecture, name):
+def test_the_address_is_that_of_the_papers_weights(architecture, name, size):
     url = imagenet_url(architecture)
     assert url.startswith("https://")
     assert url.endswith(f"/{name}")
     source = imagenet_source(architecture)
-    assert (source.url, source.mirror, source.bytes) == (url, f"imagenet/{name}", 0)
-    assert re.fullmatch("[0-9a-f]{8}", source.sha256)
-    assert f"-{source.sha256}." in name
+    assert (source.url, source.mirror, source.bytes) == (url, f"imagenet/{name}", size)
+    assert len(source.sha256) == (64 if size else 8)
+    assert f"-{source.sha256[:8]}." in name
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from equitune.files import sha256_of_lines
-from equitune.retrieve import RetrievalError, check_lines, sources
+from equitune.registry import sources
+from equitune.retrieve import RetrievalError, check_lines
 from equitune.scan import grammar
 
 FILES = {

@@ -65,13 +65,17 @@ def report(snakemake, finished):
 
 @pytest.fixture(scope="session")
 def started(root):
-    """Start the project's Snakefile in a folder with the arguments and settings given."""
+    """Start the project's Snakefile in a folder with the arguments and settings given.
 
-    def start(folder, *arguments, settings, **options):
+    `before` is a command that takes the one to start as its arguments.
+    """
+
+    def start(folder, *arguments, settings, before=(), **options):
         override = folder / "override.yaml"
         override.write_text(yaml.safe_dump(settings))
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile")]
-        command += ["--directory", str(folder), *arguments, "--configfile", str(override)]
+        command = [*before, sys.executable, "-m", "snakemake", "--directory", str(folder)]
+        command += ["--snakefile", str(root / "Snakefile"), *arguments]
+        command += ["--configfile", str(override)]
         # the rules' python is that of the tests, whether or not its environment is active
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -84,9 +88,9 @@ def started(root):
 def snakemake(started):
     """Run the project's Snakefile to its end; what it says comes back with its exit code."""
 
-    def run(folder, *arguments, settings):
+    def run(folder, *arguments, settings, before=()):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        with started(folder, *arguments, settings=settings, **pipes) as process:
+        with started(folder, *arguments, settings=settings, before=before, **pipes) as process:
             try:
                 out, err = process.communicate(timeout=900)
             except subprocess.TimeoutExpired:

@@ -16,9 +16,11 @@ shell.prefix(
 
 from equitune import config as configuration
 from equitune.names import nearest
-from equitune.retrieve import sources
+from equitune.registry import sources
 
-SOURCES = {source.mirror: name for name, source in sources().items()}
+SOURCES = {
+    source.mirror: name for name, source in sources().items() if not source.is_model
+}
 
 
 def option(name, *values):
@@ -127,6 +129,14 @@ def scan_models(wildcards):
 def image_models(wildcards):
     """All models of one dataset, architecture and seed."""
     return list(models(IMAGE_CELL.format(**wildcards), IMAGE.methods, IMAGE.groups))
+
+
+def scan_published(wildcards):
+    """The published files of a task, none where its lines are generated."""
+    if SCAN.source == "grammar":
+        return []
+    names = [f"scan_{wildcards.task}_{part}" for part in ("train", "test")]
+    return [f"results/sources/{FILES[name]}" for name in names]
 
 
 def dataset_archive(name):

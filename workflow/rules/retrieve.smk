@@ -1,9 +1,10 @@
-# Files from elsewhere: local rules, as compute nodes may have no network.
+# Files from elsewhere: local rules, as compute nodes may have no network. No other rule fetches.
 localrules:
-    scan_split,
     source,
     imagenet_weights,
     hub,
+    scan_split,
+    retrieve,
 
 
 # a file of resources/sources.csv, under its path in a mirror
@@ -62,6 +63,8 @@ rule hub:
 
 
 rule scan_split:
+    input:
+        scan_published,
     output:
         train="results/scan/{task}/train.txt",
         test="results/scan/{task}/test.txt",
@@ -72,7 +75,7 @@ rule scan_split:
     threads: 1
     params:
         source=SCAN.source,
-        mirror=MIRROR,
+        mirror="" if SCAN.source == "grammar" else "--mirror results/sources",
     shell:
         "python -m equitune --log {log:q} scan split {wildcards.task} --source {params.source}"
         " {params.mirror} --train {output.train:q} --test {output.test:q}"
@@ -92,4 +95,4 @@ rule retrieve:
             for name in LANGUAGE.models
             for file in language_sources(LANGUAGE.sources[name])
         ],
-        language_scorer(None) if SCORER.kind == "tfidf" else [],
+        lambda w: list(rules.language_scorer.input) if SCORER.kind == "tfidf" else [],
