@@ -33,7 +33,7 @@ lint: $(READY)
 	snakemake --lint
 
 unit: $(READY)
-	pytest -q
+	pytest -q -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 # two default runs, one of them killed twenty times: docs/reliability.md
 test-faults: $(READY)

@@ -8,6 +8,18 @@ import pytest
 from equitune import progress
 
 ROOT = Path(__file__).resolve().parents[1]
+# fixtures that cost much and are made once: the tests that use them go to one process
+COSTLY = {"finished": "a finished run", "report": "a finished run", "cases": "trainings"}
+
+
+def pytest_collection_modifyitems(items):
+    """Divide the tests among processes by file, those of a costly fixture together and first."""
+    groups = {}
+    for item in items:
+        names = [COSTLY[name] for name in COSTLY if name in item.fixturenames]
+        groups[item] = names[0] if names else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(key=lambda item: groups[item] not in COSTLY.values())
 
 
 @pytest.fixture(scope="session")

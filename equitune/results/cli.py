@@ -55,7 +55,7 @@ def image_elements(parts: Parts, output: Output) -> None:
     from equitune.results import tables
 
     keys = [*tables.IMAGE_KEYS, "seed", "measured_by", "element"]
-    tables.write(tables.gather(parts, tables.IMAGE_ELEMENT_COLUMNS, keys), output)
+    _write(tables.gather(parts, tables.IMAGE_ELEMENT_COLUMNS, keys), output, parts)
 
 
 @table.command("image-examples")
@@ -65,7 +65,7 @@ def image_examples(parts: Parts, output: Output) -> None:
 
     keys = [*tables.IMAGE_KEYS, "seed", "measured_by", "image", "element"]
     rows = tables.gather(parts, tables.IMAGE_EXAMPLE_COLUMNS, keys)
-    tables.write(tables.first_seed(rows), output)
+    _write(tables.first_seed(rows), output, parts)
 
 
 @table.command("regard")
@@ -93,7 +93,7 @@ def language_texts(parts: Parts, output: Output) -> None:
 
     keys = [*tables.LANGUAGE_TEXT_KEYS, "seed", "demographic"]
     rows = tables.gather(parts, tables.LANGUAGE_TEXT_COLUMNS, keys)
-    tables.write(tables.side_by_side(rows), output)
+    _write(tables.side_by_side(rows), output, parts)
 
 
 @table.command("provenance")
@@ -136,8 +136,17 @@ def _runs(
 
     rows = tables.gather(parts, columns, [*keys, "seed"])
     means = tables.summarize(rows, keys, measures)  # before any file: it may fail
-    tables.write(rows, output)
+    _write(rows, output, parts)
     tables.write(means, summary)
+
+
+def _write(rows: "pd.DataFrame", output: Path, parts: Sequence[Path]) -> None:
+    """Write a table, and beside it what it was made from."""
+    from equitune.manifests import describe
+    from equitune.results import tables
+
+    tables.write(rows, output)
+    describe(output, {"table": output.stem}, parts, "cpu")
 
 
 @figure.command("scan-accuracy")

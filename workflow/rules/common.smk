@@ -89,8 +89,8 @@ if SCORER.kind == "transformer" and SCORER.revision:
 
 
 def one_of(*names):
-    """A wildcard's values."""
-    return "|".join(re.escape(name) for name in dict.fromkeys(names))
+    """A wildcard's values; of none, what matches nothing."""
+    return "|".join(re.escape(name) for name in dict.fromkeys(names)) or "(?!)"
 
 
 wildcard_constraints:
