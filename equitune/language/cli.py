@@ -130,6 +130,7 @@ def generate(
     prompts: PromptFile = None,
     forms: Forms = False,
     device: Device = "auto",
+    state_folder: States = None,
 ) -> None:
     """Continue all prompts by a model, each text from random numbers of its own."""
     from equitune.language import experiment
@@ -146,6 +147,7 @@ def generate(
         prompts,
         forms,
         device,
+        state_folder,
     )
 
 

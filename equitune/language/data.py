@@ -59,3 +59,43 @@ def pad_rows(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor, T
 def blocks(ids: Sequence[int], size: int) -> list[Sequence[int]]:
     """Cut ids into blocks without overlap, each of a size but for a shorter last one."""
     return [ids[start : start + size] for start in range(0, len(ids), size)]
+
+
+def sentence_rows(
+    tokenizer: PreTrainedTokenizerBase, text: str, end: int, context: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a text's lines, newline included, as `pad_rows` does.
+
+    Raises:
+        ValueError: a line is longer than the context.
+    """
+    ids, labels, lengths = pad_rows([encode(tokenizer, f"{x}\n") for x in text.splitlines()], end)
+    if ids.shape[1] > context:
+        raise ValueError(
+            f"a sentence of {ids.shape[1]} tokens exceeds the context of {context}: set "
+            "language.network.context"
+        )
+    return ids, labels, lengths
+
+
+def text_parts(
+    tokenizer: PreTrainedTokenizerBase, text: str, block: int | None
+) -> list[Sequence[int]]:
+    """Return a text as ids, in blocks of a size; None: line by line."""
+    if block is not None:
+        return blocks(encode(tokenizer, text), block)
+    return [encode(tokenizer, f"{line}\n") for line in text.splitlines()]
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
+    """Return a prompt's ids.
+
+    Raises:
+        ValueError: the tokenizer does not know all of its words.
+    """
+    ids = encode(tokenizer, prompt)
+    unknown = tokenizer.unk_token_id
+    # GPT-2 has one token for all special purposes
+    if unknown in ids and unknown != tokenizer.eos_token_id:
+        raise ValueError(f"the tokenizer does not know all words of {prompt!r}")
+    return ids

@@ -20,7 +20,7 @@ from equitune.batches import length_buckets
 from equitune.config import Sampling, SmallGPT2, Training
 from equitune.files import atomic_files, atomic_write, configuration_hash, sha256
 from equitune.language import measures
-from equitune.language.data import blocks, encode, pad_rows, read_text
+from equitune.language.data import encode_prompt, read_text, sentence_rows, text_parts
 from equitune.language.fairness import counterfactual_tv
 from equitune.language.lexicon import read_lexicon
 from equitune.language.methods import build, load, vocabulary, weights
@@ -31,6 +31,7 @@ from equitune.language.tokenizer import build_tokenizer
 from equitune.language.words import words_on
 from equitune.manifests import describe
 from equitune.results.tables import MEASURE_COLUMNS
+from equitune.states import state_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -75,8 +76,8 @@ def pretrain(
     text = read_text(train)
     tokenizer = build_tokenizer([text, *(prompt.text for prompt in read_prompts(prompts))])
     end = tokenizer.convert_tokens_to_ids(tokenizer.eos_token)
-    ids, labels, lengths = _rows(tokenizer, text, end, network.context)
-    held = _rows(tokenizer, read_text(validation), end, network.context)[:2]
+    ids, labels, lengths = sentence_rows(tokenizer, text, end, network.context)
+    held = sentence_rows(tokenizer, read_text(validation), end, network.context)[:2]
     rates = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), network.dropout)
     config = GPT2Config(
         vocab_size=len(tokenizer),
@@ -139,6 +140,7 @@ def generate(
     prompts: Path | None = None,
     forms: bool = False,
     device: str = "auto",
+    state_folder: Path | None = None,
 ) -> None:
     """Continue all prompts by a model.
 
@@ -154,6 +156,7 @@ def generate(
         prompts: file of prompts; None: those shipped.
         forms: other forms of the lexicons' words move too.
         device: "auto" or a torch device.
+        state_folder: where finished axes and tasks are kept meanwhile, for resuming.
 
     Raises:
         ValueError: a model, lexicon or file of prompts that cannot be read or do not fit.
@@ -163,17 +166,33 @@ def generate(
     stops = _stops(tokenizer)
     checksums = {file.name: sha256(file) for file in weights(base)}
     asked_for = _asked_for(prompts, axes, tasks)
-    samples: list[Sample] = []
+    settings = {
+        "model": name,
+        "method": method,
+        "axes": dict(axes),
+        "tasks": list(tasks),
+        "sampling": asdict(sampling),
+        "seed": seed,
+        "forms": forms,
+    }
+    inputs = _inputs(base, axes, prompts)
+    read = {str(path): sha256(path) for path in inputs}
+    state = state_of(state_folder, output, {**settings, "inputs": read})
+    kept = state.load() if state else None
+    samples = [Sample(**row) for row in kept["samples"]] if kept else []
+    done = {(one.axis, one.task) for one in samples}
     for axis, lexicon in axes.items():
         words = read_lexicon(lexicon)
         wrapped = build(model, tokenizer, words, method, forms)
         facts = {"weights": checksums, "method": method, "action": wrapped.config.action}
         for task in tasks:
+            if (axis, task) in done:
+                continue
             asked = [p for p in asked_for[axis, task] for _ in range(sampling.samples)]
             numbers = [place % sampling.samples for place in range(len(asked))]
             pairs = list(zip(asked, numbers, strict=True))
             seeds = [_seed(seed, p, number, sampling.shared_stream) for p, number in pairs]
-            texts = {p: _prompt(tokenizer, p) for p in dict.fromkeys(asked)}
+            texts = {p: encode_prompt(tokenizer, p.text) for p in dict.fromkeys(asked)}
             continued = sample(
                 wrapped,
                 [texts[p] for p in asked],
@@ -200,17 +219,12 @@ def generate(
                 for (p, number), ids, own in zip(pairs, continued, seeds, strict=True)
             ]
             logger.info("%s %s: %s %s, %d texts", name, method, axis, task, len(asked))
+            if state:
+                state.save({"samples": [asdict(one) for one in samples]})
     write_samples(output, samples)
-    settings = {
-        "model": name,
-        "method": method,
-        "axes": dict(axes),
-        "tasks": list(tasks),
-        "sampling": asdict(sampling),
-        "seed": seed,
-        "forms": forms,
-    }
-    describe(output, settings, _inputs(base, prompts), model.device)
+    describe(output, settings, inputs, model.device)
+    if state:
+        state.remove()
 
 
 def measure(
@@ -248,7 +262,7 @@ def measure(
 
     model, tokenizer = load(base, device, precision)
     asked_for = _asked_for(prompts, axes, tasks)
-    parts = None if text is None else _parts(tokenizer, read_text(text), block)
+    parts = None if text is None else text_parts(tokenizer, read_text(text), block)
     rows, plain = [], None
     for axis, lexicon in axes.items():
         words = read_lexicon(lexicon)
@@ -260,7 +274,7 @@ def measure(
         if method == "gpt2":
             plain = value  # of no axis in particular
         for task in tasks:
-            asked = [torch.tensor(_prompt(tokenizer, p)) for p in asked_for[axis, task]]
+            asked = [torch.tensor(encode_prompt(tokenizer, p.text)) for p in asked_for[axis, task]]
             probabilities = torch.stack(
                 [
                     measures.next_probabilities(wrapped, [action(g, x).tolist() for x in asked])
@@ -280,12 +294,13 @@ def measure(
         "forms": forms,
         "precision": precision,
     }
-    describe(output, settings, _inputs(base, prompts, text), model.device)
+    describe(output, settings, _inputs(base, axes, prompts, text), model.device)
 
 
-def _inputs(base: Path, *files: Path | None) -> list[Path]:
-    """The files that a step has read: a model's weights, and what else was given."""
-    return [*weights(base), *(file for file in files if file is not None)]
+def _inputs(base: Path, axes: Mapping[str, str], *files: Path | None) -> list[Path]:
+    """The files that a step has read: a model's weights, lexicons of one's own, what was given."""
+    own = (Path(lexicon) for lexicon in axes.values())
+    return [*weights(base), *filter(Path.is_file, own), *filter(None, files)]
 
 
 def _asked_for(
@@ -294,36 +309,6 @@ def _asked_for(
     """The prompts of all axes and tasks, read before the work so that errors come first."""
     known = read_prompts(prompts)
     return {(axis, task): known(axis, task) for axis in axes for task in tasks}
-
-
-def _rows(
-    tokenizer: PreTrainedTokenizerBase, text: str, end: int, context: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """A text's lines, newline included, as ids, labels and lengths."""
-    ids, labels, lengths = pad_rows([encode(tokenizer, f"{x}\n") for x in text.splitlines()], end)
-    if ids.shape[1] > context:
-        raise ValueError(
-            f"a sentence of {ids.shape[1]} tokens exceeds the context of {context}: set "
-            "language.network.context"
-        )
-    return ids, labels, lengths
-
-
-def _parts(tokenizer: PreTrainedTokenizerBase, text: str, block: int | None) -> list[Sequence[int]]:
-    """A text as ids, in blocks or line by line."""
-    if block is not None:
-        return blocks(encode(tokenizer, text), block)
-    return [encode(tokenizer, f"{line}\n") for line in text.splitlines()]
-
-
-def _prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
-    """Return a prompt's ids, all of them known to the tokenizer."""
-    ids = encode(tokenizer, prompt.text)
-    unknown = tokenizer.unk_token_id
-    # GPT-2 has one token for all special purposes
-    if unknown in ids and unknown != tokenizer.eos_token_id:
-        raise ValueError(f"the tokenizer does not know all words of {prompt.text!r}")
-    return ids
 
 
 def _stops(tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -53,6 +53,28 @@ def generate(base, output, method="equi", axes=AXES, tasks=TASKS, sampling=SAMPL
     return read_samples(output)
 
 
+def test_generation_that_is_killed_goes_on_with_what_is_missing(base, tmp_path, monkeypatch):
+    whole = generate(base, tmp_path / "whole.jsonl")
+    output, states, asked = tmp_path / "samples.jsonl", tmp_path / "states", []
+    once = experiment.sample
+
+    def sample(*arguments):
+        asked.append(len(asked))
+        if len(asked) == 3:
+            raise KeyboardInterrupt  # in the third of four parts
+        return once(*arguments)
+
+    monkeypatch.setattr(experiment, "sample", sample)
+    settings = ("small", "equi", AXES, TASKS, SAMPLING, 0, output)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.generate(base, *settings, device="cpu", state_folder=states)
+    assert not output.exists()
+    experiment.generate(base, *settings, device="cpu", state_folder=states)
+    assert len(asked) == 3 + 2
+    assert read_samples(output) == whole
+    assert list(states.iterdir()) == []
+
+
 def measure(base, output, method, axes=AXES, tasks=TASKS, text=None, block=None):
     experiment.measure(base, method, axes, tasks, text, block, output, device="cpu")
     return pd.read_csv(output)

@@ -111,12 +111,14 @@ rule language_generate:
         forms="--forms" if LANGUAGE.forms else "",
         device=CONFIG.device,
         determinism=CONFIG.determinism,
+        states=STATES,
     shell:
         "python -m equitune --log {log:q} --determinism {params.determinism}"
         " language generate --base {params.base:q}"
         " --model {wildcards.model} --method {wildcards.method} --axes {params.axes:q}"
         " {params.tasks} --sampling {params.sampling:q} --seed {wildcards.seed} {params.prompts}"
-        " {params.forms} --device {params.device} --output {output:q}"
+        " {params.forms} --device {params.device} --state-folder {params.states:q}"
+        " --output {output:q}"
 
 
 rule language_measure:
