@@ -107,6 +107,12 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+def per_attempt(amount):
+    """A resource that grows each time the job has failed: memory of every step, minutes of those
+    that begin again. Training goes on from its last state, so its minutes stay."""
+    return lambda wildcards, attempt: attempt * amount
+
+
 def as_json(settings):
     """Settings as one argument of a command."""
     return json.dumps(asdict(settings))

@@ -1,4 +1,6 @@
 # Images: source -> dataset -> group-transformed dataset -> base -> tuned -> evaluated -> table.
+localrules:  # three seconds: a job of its own would wait longer than that
+    image_transform,
 
 
 rule image:
@@ -21,8 +23,8 @@ rule image_dataset:
         "../../envs/equitune.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         source=lambda w: as_json(IMAGE.sources[w.dataset]),
         fraction=IMAGE.validation_fraction,
@@ -63,7 +65,7 @@ rule image_pretrain:
         "../../envs/equitune.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=per_attempt(4000),
         runtime=240,
         gpu=GPU,
     params:
@@ -98,7 +100,7 @@ rule image_tune:
         "../../envs/equitune.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=per_attempt(8000),
         runtime=480,
         gpu=GPU,
     params:
@@ -139,8 +141,8 @@ rule image_evaluate:
         "../../envs/equitune.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(120),
         gpu=GPU,
     params:
         transformed=lambda w, input: option("--transformed", *input.transformed),
@@ -164,8 +166,8 @@ rule image_benchmark:
         "../../envs/equitune.yaml"
     threads: lambda w: workflow.cores  # nothing beside it, so that the clock is its own
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         script=str(ROOT / "benchmarks" / "image_cost.py"),
     shell:

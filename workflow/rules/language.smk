@@ -1,4 +1,9 @@
 # Language: corpus or hub -> pretrained -> sampled by each method -> measured, scored -> table.
+localrules:  # seconds each: a job of its own would wait longer than that
+    language_corpus,
+    language_truth,
+    language_published,
+    language_scorer,
 
 
 rule language:
@@ -65,7 +70,7 @@ rule language_pretrain:
         "../../envs/equitune.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=per_attempt(2000),
         runtime=30,
         gpu=GPU,
     params:
@@ -99,8 +104,8 @@ rule language_generate:
         "../../envs/equitune.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=per_attempt(6000),
+        runtime=per_attempt(240),
         gpu=GPU,
     params:
         base=lambda w, input: str(Path(input.base).parent),
@@ -135,8 +140,8 @@ rule language_measure:
         "../../envs/equitune.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=per_attempt(6000),
+        runtime=per_attempt(240),
         gpu=GPU,
     params:
         base=lambda w, input: str(Path(input.base).parent),
@@ -219,8 +224,8 @@ rule language_evaluate:
         "../../envs/equitune.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(60),
         gpu=GPU,
     params:
         measures=lambda w, input: option("--measures", *input.measures),
@@ -250,8 +255,8 @@ rule language_throughput:
         "../../envs/equitune.yaml"
     threads: lambda w: workflow.cores  # nothing beside it, so that the clock is its own
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(60),
     params:
         script=str(ROOT / "benchmarks" / "language_throughput.py"),
     shell:

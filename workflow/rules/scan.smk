@@ -1,4 +1,6 @@
 # Compositional generalization: SCAN split -> dataset -> pretrained -> tuned -> evaluated -> table.
+localrules:  # two seconds: a job of its own would wait longer than that
+    scan_dataset,
 
 
 rule scan:
@@ -42,7 +44,7 @@ rule scan_pretrain:
         "../../envs/equitune.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=per_attempt(2000),
         runtime=60,
         gpu=GPU,
     params:
@@ -79,7 +81,7 @@ rule scan_tune:
         "../../envs/equitune.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=per_attempt(2000),
         runtime=60,
         gpu=GPU,
     params:
@@ -110,8 +112,8 @@ rule scan_evaluate:
         "../../envs/equitune.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(30),
         gpu=GPU,
     params:
         permutation=lambda w: as_json(SCAN.permutations[SCAN.groups[w.task][0]]),
