@@ -80,7 +80,7 @@ END
         echo "NodeName=${NODES[i]} NodeHostname=$host NodeAddr=127.0.0.1 Port=$((PORT + i + 1))" \
             "CPUs=2 RealMemory=8000 Gres=gpu:1 State=UNKNOWN" >> "$CONF"
     done
-    echo "PartitionName=all Nodes=ALL Default=YES MaxTime=60 State=UP" >> "$CONF"
+    printf "PartitionName=%s Nodes=ALL MaxTime=60 State=UP\n" cpu gpu >> "$CONF"
     # CUDA_VISIBLE_DEVICES is set for a device only, whatever the device is
     mknod "$DIR/gpu" c 1 3
     echo "Name=gpu Flags=nvidia_gpu_env File=$DIR/gpu" > "$DIR/gres.conf"
@@ -105,7 +105,7 @@ wait_for() {
     fail "waited in vain for $what"
 }
 
-nodes_idle() { [ "$(sinfo --noheader --Node --states=idle | wc -l)" -eq ${#NODES[@]} ]; }
+nodes_idle() { [ "$(sinfo --noheader --Node --states=idle --partition=cpu | wc -l)" -eq ${#NODES[@]} ]; }
 
 no_jobs() { [ -z "$(squeue --noheader)" ]; }
 
@@ -120,6 +120,7 @@ start() {
     done
     [ ! -e "$SYSTEM" ] || ours || fail "$SYSTEM is there already: this machine has a SLURM of its own"
     stop  # what an earlier run that was killed left
+    trap '[ $? -eq 0 ] || stop' EXIT
     configure
     mkdir -p "${SYSTEM%/*}"
     ln -sfn "$CONF" "$SYSTEM"
