@@ -1,4 +1,5 @@
-# make run: the environment and the default run.  make test: the environment and every check.
+# make run: the environment and the default run.  make test: the environment and every check but
+# those of make test-cluster, which starts a SLURM on this machine (as root, on Debian).
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 VENV := .venv
@@ -7,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # one thread a job: the numbers do not depend on the number of cores
 export OMP_NUM_THREADS := 1
 
-.PHONY: run figures benchmarks docs test lint unit test-faults clean
+.PHONY: run figures benchmarks docs test lint unit test-faults test-cluster clean
 
 run: $(READY)
 	snakemake --cores $(CORES) all report
@@ -38,6 +39,10 @@ unit: $(READY)
 # two default runs, one of them killed twenty times: docs/reliability.md
 test-faults: $(READY)
 	python tests/faults/whole_run.py --kills 20 --output docs/reliability
+
+test-cluster: $(READY)
+	tests/cluster/slurm.sh install
+	pytest -q tests/cluster
 
 # rebuilt when the pins or the package's own requirements change, and only then
 $(READY): constraints.txt pyproject.toml

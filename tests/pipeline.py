@@ -26,18 +26,21 @@ CELL = Path("results/scan/add_jump/GRU/seed0")
 class Run:
     """A Snakemake process in a folder, and SLURM's record of its jobs."""
 
-    def __init__(self, root, folder, *arguments, steps=None, path=()):
+    def __init__(self, root, folder, *arguments, steps=None, path=None):
         scan = SCAN | ({"pretraining": {"GRU": steps}} if steps else {})
         override = folder / "override.yaml"
         override.write_text(yaml.safe_dump({"scan": scan}))
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile")]
         command += ["--directory", str(folder), *arguments, "--configfile", str(override)]
-        folders = [*map(str, path), str(Path(sys.executable).parent), os.environ["PATH"]]
+        folders = [*([path] if path else []), Path(sys.executable).parent, os.environ["PATH"]]
         self.folder = folder
         self.log = folder / "snakemake.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=os.environ | {"PATH": os.pathsep.join(folders)}
+                command,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PATH": os.pathsep.join(map(str, folders))},
             )
 
     def wait(self):

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,20 +21,6 @@ def slurm():
     subprocess.run([SCRIPT, "stop"], check=True)
 
 
-@pytest.fixture
-def submit(root, slurm, tmp_path):
-    """Start Snakemake through the profile in a folder where SCAN's dataset stands already."""
-    runs = []
-
-    def start(*arguments, **settings):
-        runs.append(Run(root, tmp_path, *CLUSTER, *arguments, **settings))
-        return runs[-1]
-
-    yield start
-    for run in runs:
-        run.process.kill()
-
-
 @pytest.fixture(scope="session")
 def local(root, tmp_path_factory):
     """A finished run of the same slice on this machine alone."""
@@ -44,9 +31,44 @@ def local(root, tmp_path_factory):
 
 
 @pytest.fixture
+def start(root, slurm, tmp_path):
+    """Start Snakemake in the test's folder, through the cluster's profile unless told otherwise."""
+    runs = []
+
+    def run(*arguments, folder=tmp_path, where=CLUSTER, **settings):
+        runs.append(Run(root, folder, *where, *arguments, **settings))
+        return runs[-1]
+
+    yield run
+    for each in runs:
+        each.process.kill()
+
+
+@pytest.fixture
 def dataset(local, tmp_path):
-    """What stands before training: nothing of it needs the cluster."""
-    for part in ("train.txt", "test.txt", "seed0/dataset.safetensors"):
-        target = tmp_path / "results/scan/add_jump" / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(local / "results/scan/add_jump" / part, target)
+    """Lay what training starts from into the test's folder, or another: it needs no cluster."""
+
+    def lay(folder=tmp_path):
+        for part in ("train.txt", "test.txt", "seed0/dataset.safetensors"):
+            target = folder / "results/scan/add_jump" / part
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(local / "results/scan/add_jump" / part, target)
+        return folder
+
+    lay()
+    return lay
+
+
+@pytest.fixture
+def first_time(tmp_path):
+    """Make the rules' python do something else as well when a job calls it for the first time."""
+
+    def wrap(shell):
+        script = tmp_path / "bin/python"
+        script.parent.mkdir()
+        lines = ["#!/bin/sh", "if mkdir called 2> /dev/null; then", shell, "fi"]
+        script.write_text("\n".join([*lines, f'exec {sys.executable} "$@"\n']))
+        script.chmod(0o755)
+        return script.parent
+
+    return wrap

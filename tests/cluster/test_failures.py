@@ -1,39 +1,54 @@
 """What a cluster does to jobs, and what becomes of them."""
 
+import json
 import signal
 import subprocess
-import sys
+from pathlib import Path
 
-from pipeline import CELL, until
+from pipeline import CELL, LOCAL, until
 
-MODEL = str(CELL / "pretrained/identity/model.safetensors")
-# python that takes more memory than its job asked for, the first time
-GREEDY = """#!/bin/sh
-mkdir once 2> /dev/null \\
-    && exec {python} -c 'import time; hog = b"x" * 2_200_000_000; time.sleep(60)'
-exec {python} "$@"
-"""
+MODEL = CELL / "pretrained/identity/model.safetensors"
+GPU = "scan_pretrain:slurm_partition=gpu"
 
 
-def test_a_job_out_of_memory_is_retried_with_more(submit, dataset, tmp_path):
-    python = tmp_path / "bin/python"
-    python.parent.mkdir()
-    python.write_text(GREEDY.format(python=sys.executable))
-    python.chmod(0o755)
+def test_a_job_out_of_memory_is_retried_with_more(start, dataset, first_time):
+    greedy = first_time("""python3 -c 'hog = b"x" * 2_200_000_000; input()' < /dev/zero""")
     # the other form of asking for a GPU, as docs/cluster.md has it
-    gres = ["--set-resources", "scan_pretrain:slurm_partition=gpu", "scan_pretrain:gpu=0"]
-    run = submit(MODEL, *gres, "scan_pretrain:gres=gpu:1", path=[python.parent])
+    gres = [GPU, "scan_pretrain:gpu=0", "scan_pretrain:gres=gpu:1"]
+    run = start(str(MODEL), "--set-resources", *gres, path=greedy)
     code, said = run.wait()
     assert code == 0, said
     jobs = run.jobs("scan_pretrain")
-    assert [job["JobState"] for job in jobs] == ["OUT_OF_MEMORY", "COMPLETED"]
+    assert [job["JobState"] for job in jobs] == ["FAILED", "COMPLETED"]
+    assert "exceeded memory limit" in Path(jobs[0]["StdOut"]).read_text()
     assert [job["MinMemoryNode"] for job in jobs] == ["2000M", "4000M"]
     assert {job["TresPerNode"] for job in jobs} == {"gres:gpu:1"}
 
 
-def test_an_interrupt_leaves_no_job_behind(submit, dataset):
-    run = submit(MODEL, steps={"steps": 1_000_000})
-    until(lambda: [job["JobState"] for job in run.jobs("scan_pretrain")] == ["RUNNING"])
+def test_training_past_its_time_limit_goes_on_where_it_was(start, dataset, first_time, tmp_path):
+    # it hangs once it has written a state, until SLURM ends it
+    hangs = first_time(
+        "(until ls results/states/*.pt 2> /dev/null; do sleep 0.1; done; kill -STOP $$) &"
+    )
+    steps = {"steps": 400, "save_seconds": 0.1}
+    run = start(
+        str(MODEL), "--set-resources", GPU, "scan_pretrain:runtime=1", steps=steps, path=hangs
+    )
+    uninterrupted = start(str(MODEL), folder=dataset(tmp_path / "local"), where=LOCAL, steps=steps)
+    for each in (run, uninterrupted):
+        code, said = each.wait()
+        assert code == 0, said
+    jobs = run.jobs("scan_pretrain")
+    assert [job["JobState"] for job in jobs] == ["TIMEOUT", "COMPLETED"]
+    assert {job["TimeLimit"] for job in jobs} == {"00:01:00"}
+    manifest = json.loads((run.folder / MODEL).with_name("manifest.json").read_text())
+    assert manifest["resumed_at"] > 0
+    assert (run.folder / MODEL).read_bytes() == (uninterrupted.folder / MODEL).read_bytes()
+
+
+def test_an_interrupt_leaves_no_job_behind(start, dataset):
+    run = start(str(MODEL), steps={"steps": 1_000_000})
+    until((run.folder / "results/logs/scan_pretrain/add_jump_GRU_0.log").exists)
     run.process.send_signal(signal.SIGINT)
     code, said = run.wait()
     assert code != 0, said
@@ -41,9 +56,9 @@ def test_an_interrupt_leaves_no_job_behind(submit, dataset):
     assert [job["JobState"] for job in run.jobs("scan_pretrain")] == ["CANCELLED"]
 
 
-def test_a_request_that_no_node_can_meet_is_refused(submit, dataset):
-    run = submit(MODEL, "--set-resources", "scan_pretrain:mem_mb=9000")
+def test_a_request_that_no_node_can_meet_is_refused(start, dataset):
+    run = start(str(MODEL), "--set-resources", "scan_pretrain:mem_mb=9000")
     code, said = run.wait()
     assert code != 0
     assert "Requested node configuration is not available" in said, said
-    assert not run.jobs("scan_pretrain")
+    assert all("BatchHost" not in job for job in run.jobs("scan_pretrain"))  # none has run

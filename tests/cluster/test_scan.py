@@ -3,8 +3,8 @@
 import pandas as pd
 
 
-def test_tables_equal_those_of_a_local_run(local, submit):
-    run = submit("results/tables/scan.csv")
+def test_tables_equal_those_of_a_local_run(local, start):
+    run = start("results/tables/scan.csv")
     code, said = run.wait()
     assert code == 0, said
     tables = [
