@@ -9,9 +9,9 @@ from pathlib import Path
 
 import yaml
 
-# this SLURM keeps no accounts; its jobs are short
+# this SLURM keeps no accounts; its jobs take 6 to 18 seconds, and are looked at after 4 and 18
 CLUSTER = ["--workflow-profile", "profiles/slurm", "--slurm-status-command", "squeue"]
-CLUSTER += ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
+CLUSTER += ["--slurm-init-seconds-before-status-checks", "4", "--latency-wait", "10"]
 LOCAL = ["--cores", "2"]
 SCAN = {
     "tasks": ["add_jump"],
