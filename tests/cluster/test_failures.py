@@ -31,9 +31,10 @@ def test_training_past_its_time_limit_goes_on_where_it_was(start, dataset, first
         "(until ls results/states/*.pt 2> /dev/null; do sleep 0.1; done; kill -STOP $$) &"
     )
     steps = {"steps": 400, "save_seconds": 0.1}
-    run = start(
-        str(MODEL), "--set-resources", GPU, "scan_pretrain:runtime=1", steps=steps, path=hangs
-    )
+    limit = ["--set-resources", GPU, "scan_pretrain:runtime=1"]
+    # looked at after 40 and 90 seconds: SLURM takes up to half a minute beyond the limit
+    limit += ["--slurm-init-seconds-before-status-checks", "40"]
+    run = start(str(MODEL), *limit, steps=steps, path=hangs)
     uninterrupted = start(str(MODEL), folder=dataset(tmp_path / "local"), where=LOCAL, steps=steps)
     for each in (run, uninterrupted):
         code, said = each.wait()
