@@ -4,7 +4,6 @@ A scheduler ends a job with SIGTERM, or kills it when its time is over. What can
 asks `reason` between two steps, keeps its state and raises `Interrupted`; all else stops at once.
 """
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: the same command, again, may succee
 LONGEST_MARGIN = 60.0  # seconds that are left for writing a state
 
 _asked: str | None = None  # why the process is to stop, by a signal
-_deadline: float | None = None  # seconds since the epoch
+_deadline: float | None = None  # of the monotonic clock
 _deferred = 0
 
 
@@ -35,7 +34,7 @@ def listen() -> None:
 def allot(minutes: float) -> None:
     """Say how long the process may run, from now; a tenth of it, at most a minute, is kept free.
 
-    Inside a job of SLURM its end counts too, as the job began before this process did.
+    A scheduler counts from a few seconds earlier, when it gave the job its place.
 
     Raises:
         ValueError: minutes are not positive.
@@ -43,15 +42,12 @@ def allot(minutes: float) -> None:
     global _deadline
     if not minutes > 0:
         raise ValueError(f"minutes is {minutes}: expected a positive number")
-    end = time.time() + 60 * minutes
-    if known := os.environ.get("SLURM_JOB_END_TIME"):
-        end = min(end, float(known))
-    _deadline = end - min(6 * minutes, LONGEST_MARGIN)
+    _deadline = time.monotonic() + 60 * minutes - min(6 * minutes, LONGEST_MARGIN)
 
 
 def reason() -> str | None:
     """Return why the process is to stop now, or None where it may go on."""
-    if _asked is None and _deadline is not None and time.time() >= _deadline:
+    if _asked is None and _deadline is not None and time.monotonic() >= _deadline:
         return "its time is nearly over"
     return _asked
 
