@@ -127,7 +127,7 @@ def fit(
     run = _Run(model, optimizer, schedule, generator, History())
     run.resume(state.load() if state else None)
     history, batches = run.history, list[Tensor]()
-    started = saved = time.monotonic()
+    began = started = saved = time.monotonic()
     before = history.seconds
     model.train()
     with Progress(label, settings.steps, start=run.step) as progress:
@@ -167,7 +167,7 @@ def fit(
             progress.note(loss=value.detach())
             progress.advance(run.step)
             stop = interruption.reason() if run.step < settings.steps else None
-            if state and (stop or time.monotonic() - saved >= settings.save_seconds):
+            if state and (stop or time.monotonic() - saved >= _interval(settings, saved - began)):
                 if not batches:
                     run.epoch_state = generator.get_state()
                 pause = time.monotonic()
@@ -186,6 +186,15 @@ def fit(
         history.kept = run.best_step()
     model.eval()
     return history
+
+
+def _interval(settings: Training, trained: float) -> float:
+    """Return the seconds to the next save, of a process that has saved so much of its training.
+
+    They double up to `save_seconds`: a process that is killed early has lost half its work at most,
+    so that a run gets on however often it is killed.
+    """
+    return min(max(trained, settings.save_seconds / 8), settings.save_seconds)
 
 
 def _gradients(

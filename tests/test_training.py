@@ -114,6 +114,20 @@ def test_the_time_that_states_take_is_no_training_time(tmp_path, monkeypatch):
     assert (history.seconds, history.state_seconds) == (10, 1100)
 
 
+def test_states_are_written_soon_and_then_at_the_interval(tmp_path, monkeypatch):
+    now, saves = 0, []
+
+    def pass_time():
+        nonlocal now
+        now += 1
+
+    monkeypatch.setattr(training.time, "monotonic", lambda: now)
+    monkeypatch.setattr(interruption, "reason", pass_time)  # a second a step
+    monkeypatch.setattr(states.State, "save", lambda state, content: saves.append(now))
+    run(settings(steps=120, save_seconds=32), state_in(tmp_path))
+    assert saves == [4, 8, 16, 32, 64, 96]
+
+
 def test_a_run_without_a_state_says_that_nothing_is_kept(monkeypatch):
     monkeypatch.setattr(interruption, "reason", lambda: "its time is nearly over")
     with pytest.raises(interruption.Interrupted, match="at step 1 of 11: nothing of it is kept"):

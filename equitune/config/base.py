@@ -48,7 +48,7 @@ class Training:
         int, about("stop after so many validations without a better one; 0: never", ge=0)
     ] = 0
     save_seconds: Annotated[
-        float, about("seconds between saves of the state a killed run resumes from", ge=0)
+        float, about("seconds between saves of the state; at first an eighth, then doubled", ge=0)
     ] = 30.0
 
 

@@ -2,10 +2,11 @@
 
     python tests/faults/whole_run.py --kills 20 --output docs/reliability
 
-Two runs of the default configuration, each in a new folder: the first is left alone; of the second
-Snakemake and all its jobs are killed (SIGKILL) at random moments, and each time the same command is
-given again. Then every table must have the same bytes, but for the seconds that training took,
-which are measured. Writes what happened as CSV and as a figure; exit code 1 where a table differs.
+Two runs of the default configuration: one is left alone, or was by somebody else (--whole); of the
+other Snakemake and all its jobs are killed (SIGKILL) at random moments, and each time the same
+command is given again. Then every table must have the same bytes, but for the seconds that training
+took, which are measured. Writes what happened as CSV and as a figure; exit code 1 where a table
+differs.
 """
 
 import argparse
@@ -155,31 +156,39 @@ def draw(rows, whole_seconds, verdict):
     return figure
 
 
+def left_alone(folder, arguments):
+    """Return the folder of a run that nobody disturbed, and its seconds, where they are known."""
+    if arguments.whole:
+        return arguments.whole, None
+    folder.mkdir()
+    began = time.monotonic()
+    with open(folder / "log", "wb") as file:
+        if start(folder, arguments.cores, file, arguments.configuration).wait() != 0:
+            sys.exit((folder / "log").read_text()[-3000:])
+    return folder, time.monotonic() - began
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--configuration", type=Path, help="overrides; none: the default run")
+    parser.add_argument("--whole", type=Path, help="where a run of the same commit was left alone")
     parser.add_argument("--output", type=Path, required=True, help="path without suffix")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        whole, killed = Path(place, "whole"), Path(place, "killed")
-        whole.mkdir()
+        killed = Path(place, "killed")
         killed.mkdir()
-        began = time.monotonic()
-        with open(whole / "log", "wb") as file:
-            process = start(whole, arguments.cores, file, arguments.configuration)
-            if process.wait() != 0:
-                sys.exit((whole / "log").read_text()[-3000:])
-        seconds = time.monotonic() - began
+        whole, seconds = left_alone(Path(place, "whole"), arguments)
         rows = interrupted(killed, arguments)
         if rows[-1]["ended"] != "exit 0":
             sys.exit((killed / f"start{len(rows) - 1}.log").read_text()[-3000:])
         differ, count = same_tables(whole, killed)
         kills = sum(row["ended"] == "killed" for row in rows)
         verdict = f"{count - len(differ)} of {count} tables identical after {kills} kills"
-        print(f"left alone: {seconds:.0f} s; killed: {rows[-1]['to_seconds']:.0f} s; {verdict}")
+        alone = f"left alone: {seconds:.0f} s; " if seconds else ""
+        print(f"{alone}killed: {rows[-1]['to_seconds']:.0f} s; {verdict}")
         style.save(draw(rows, seconds, verdict), arguments.output, pd.DataFrame(rows))
     if differ or kills < arguments.kills:
         sys.exit(f"differ: {', '.join(differ) or 'none'}; kills: {kills} of {arguments.kills}")
