@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # one thread a job: the numbers do not depend on the number of cores
 export OMP_NUM_THREADS := 1
 
-.PHONY: run figures benchmarks docs test lint unit test-faults test-cluster clean
+.PHONY: run figures benchmarks docs test lint unit test-faults test-cluster test-wheel clean
 
 run: $(READY)
 	snakemake --cores $(CORES) all report
@@ -35,6 +35,10 @@ lint: $(READY)
 
 unit: $(READY)
 	pytest -q -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+
+# the built wheel in an empty environment: the core alone, then with its extras
+test-wheel: $(READY)
+	pytest -q -m wheel tests/packaging
 
 # two default runs, one of them killed twenty times: docs/reliability.md
 test-faults: $(READY)

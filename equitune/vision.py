@@ -45,7 +45,7 @@ def import_torchvision() -> ModuleType:
     for schema in SCHEMAS:
         library.define(schema)  # type: ignore[no-untyped-call]
     _declared.append(library)
-    return importlib.import_module("torchvision")
+    return import_torchvision()
 
 
 def import_transformers() -> ModuleType:

@@ -28,15 +28,13 @@ WITH_EXTRAS = [
     "test_cli.py",
     "test_config.py",
     "test_registry.py",
-    "test_vision.py",
     "scan/test_models.py",
-    "image/test_models.py",
+    "image/test_sources.py",
     "language/test_corpus.py",
     "language/test_models.py",
     "language/test_prompts.py",
     "language/test_words.py",
     "results/test_claims.py",
-    "results/test_cli.py",
 ]
 
 
