@@ -36,6 +36,7 @@ WITH_EXTRAS = [
     "language/test_words.py",
     "results/test_claims.py",
 ]
+TOOLS = ["hypothesis", "psutil", "pytest", "pytest-xdist"]  # what the tests themselves import
 
 
 class Environment(NamedTuple):
@@ -70,7 +71,7 @@ class Environment(NamedTuple):
     def test(self, *names):
         """Run those of the copied tests, and those of installed.py; return how many passed."""
         tests = [f"tests/{name}" for name in ("packaging/installed.py", *names)]
-        done = self.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
+        done = self.run("python", "-m", "pytest", "-q", "-n", "2", *tests)
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr
         return int(re.search(r"(\d+) passed", done.stdout)[1])
 
@@ -105,19 +106,17 @@ def environment(root, tmp_path_factory):
     for name in ("tests", "config", "resources", "workflow/schemas"):
         shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(root / "pyproject.toml", folder)  # pytest's settings
-    return Environment(folder / "venv/bin", folder)
+    yield Environment(folder / "venv/bin", folder)
+    shutil.rmtree(folder / "venv")  # two gigabytes
 
 
 @pytest.fixture(scope="module")
-def install(root, environment, built):
-    """Install the wheel with these extras, and other requirements, at the project's versions."""
+def install(root, environment):
+    """Install requirements at the project's versions; return what pip printed."""
     # not compiled: most of torch is never imported
     options = ["--quiet", "--no-compile", "--constraint", root / "constraints.txt"]
 
-    def install(extras, *others):
-        return environment.pip("install", *options, f"{built[1]}{extras}", *others)
-
-    return install
+    return lambda *requirements: environment.pip("install", *options, *requirements)
 
 
 def test_the_wheel_has_the_package_and_the_resources(root, built):
@@ -149,8 +148,8 @@ def test_the_source_distribution_has_what_tests_and_workflow_need(built):
     assert not any(re.match(r"results/(?!README)|\.venv|build|shared", name) for name in names)
 
 
-def test_the_core_brings_nothing_of_an_extra(environment, install, project):
-    assert install("") == ""
+def test_the_core_brings_nothing_of_an_extra(environment, install, built, project):
+    assert install(built[1]) == ""
     extras = {
         canonicalize_name(Requirement(each).name)
         for requirements in project["optional-dependencies"].values()
@@ -169,15 +168,15 @@ def test_the_command_of_the_core_says_what_to_install(environment):
     )
 
 
-def test_the_core_s_tests_pass_with_the_core_alone(environment):
-    environment.pip("install", "--quiet", "pytest", "hypothesis")
+def test_the_core_s_tests_pass_with_the_core_alone(environment, install):
+    install(*TOOLS)
     conftest = environment.folder / "tests/conftest.py"  # resets what commands set up
     conftest.rename(conftest.with_suffix(".aside"))
     assert environment.test(*CORE) > 100
     conftest.with_suffix(".aside").rename(conftest)
 
 
-def test_the_package_s_tests_pass_with_its_extras(environment, install):
-    install("[image,language,workflow]", "psutil")
+def test_the_package_s_tests_pass_with_its_extras(environment, install, built):
+    install(f"{built[1]}[image,language,workflow]")
     assert environment.run("equitune", "--help").returncode == 0
     assert environment.test(*WITH_EXTRAS) > 100
