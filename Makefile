@@ -1,5 +1,6 @@
 # make run: the environment and the default run.  make test: the environment and every check but
-# those of make test-cluster, which starts a SLURM on this machine (as root, on Debian).
+# those of make test-cluster, which starts a SLURM on this machine (as root, on Debian), and of make
+# test-wheel, which installs the package anew (two gigabytes).
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 VENV := .venv
@@ -38,7 +39,7 @@ unit: $(READY)
 
 # the built wheel in an empty environment: the core alone, then with its extras
 test-wheel: $(READY)
-	pytest -q -m wheel tests/packaging
+	pytest -q tests/wheel
 
 # two default runs, one of them killed twenty times: docs/reliability.md
 test-faults: $(READY)

@@ -21,8 +21,6 @@ from packaging.utils import canonicalize_name
 
 import equitune
 
-pytestmark = pytest.mark.wheel
-
 CORE = ["test_groups.py", "test_actions.py", "test_equivariance.py", "symmetrize"]
 WITH_EXTRAS = [
     "test_cli.py",
@@ -70,7 +68,7 @@ class Environment(NamedTuple):
 
     def test(self, *names):
         """Run those of the copied tests, and those of installed.py; return how many passed."""
-        tests = [f"tests/{name}" for name in ("packaging/installed.py", *names)]
+        tests = [f"tests/{name}" for name in ("wheel/installed.py", *names)]
         done = self.run("python", "-m", "pytest", "-q", "-n", "2", *tests)
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr
         return int(re.search(r"(\d+) passed", done.stdout)[1])
