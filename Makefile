@@ -1,5 +1,6 @@
 # make run: the environment and the default run.  make test: the environment and every check but
-# those of make test-cluster, which starts a SLURM on this machine (as root, on Debian).
+# those of make test-cluster, which starts a SLURM on this machine (as root, on Debian), and of make
+# test-wheel, which installs the package anew (two gigabytes).
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 VENV := .venv
@@ -8,7 +9,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # one thread a job: the numbers do not depend on the number of cores
 export OMP_NUM_THREADS := 1
 
-.PHONY: run figures benchmarks docs test lint unit test-faults test-cluster clean
+.PHONY: run figures benchmarks docs test lint unit test-faults test-cluster test-wheel clean
 
 run: $(READY)
 	snakemake --cores $(CORES) all report
@@ -35,6 +36,10 @@ lint: $(READY)
 
 unit: $(READY)
 	pytest -q -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+
+# the built wheel in an empty environment: the core alone, then with its extras
+test-wheel: $(READY)
+	pytest -q tests/wheel
 
 # two default runs, one of them killed twenty times: docs/reliability.md
 test-faults: $(READY)

@@ -1,5 +1,16 @@
-"""`python -m equitune`: the command line without an installation."""
+"""The `equitune` command, also `python -m equitune`: one line where its packages are missing."""
 
-from equitune.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line, or say which extra has it."""
+    try:
+        from equitune import cli
+    except ModuleNotFoundError as error:
+        sys.exit(f"equitune: error: {error}")
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -14,10 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from typer.exceptions import TyperException
-
 from equitune import config, determinism, interruption, progress
+from equitune.extras import extra
 from equitune.image import cli as image
 from equitune.interruption import Interrupted
 from equitune.language import cli as language
@@ -25,7 +23,14 @@ from equitune.options import Mirror
 from equitune.results import cli as results
 from equitune.scan import cli as scan
 
+with extra("workflow"):
+    import typer
+    from typer.exceptions import TyperException
+
 logger = logging.getLogger(__name__)
+
+# errors whose line says all
+PLAIN = (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError)
 
 app = typer.Typer(
     name="equitune",
@@ -180,7 +185,7 @@ def run(arguments: list[str]) -> int:
         message = "interrupted"
     except Exception as error:
         message = " ".join(str(error).split()) or type(error).__name__
-        if not isinstance(error, (ValueError, TypeError, OSError, MemoryError)):
+        if not isinstance(error, PLAIN):
             message = f"{type(error).__name__}: {message}"
         _record(traceback.format_exc())
     _say(f"equitune: error: {message}")

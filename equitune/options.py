@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-import typer
-
 from equitune.config import parse
+from equitune.extras import extra
 from equitune.texts import parse_yaml
+
+with extra("workflow"):
+    import typer
 
 T = TypeVar("T")
 

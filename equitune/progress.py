@@ -6,7 +6,10 @@ import time
 from types import TracebackType
 from typing import Self, SupportsFloat
 
-from tqdm import tqdm
+from equitune.extras import extra
+
+with extra("workflow"):
+    from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,9 @@ import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-REGISTRY = Path(__file__).resolve().parents[1] / "resources" / "sources.csv"
+from equitune.resources import RESOURCES
+
+REGISTRY = RESOURCES / "sources.csv"
 COMMIT = "[0-9a-f]{40}"
 
 

@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import requests
-import tenacity
-import urllib3
-
+from equitune.extras import extra
 from equitune.files import WriteError, atomic_write, sha256, sha256_of_lines
 from equitune.registry import Source
+
+with extra("workflow"):
+    import requests
+    import tenacity
+    import urllib3
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from equitune.extras import extra
 from equitune.names import shorten, show
+
+with extra("workflow"):
+    import yaml
 
 VALUES = 100_000  # in one YAML text, an alias counted as all that it stands for
 REASON = 200  # letters

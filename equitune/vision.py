@@ -12,6 +12,8 @@ from types import ModuleType
 
 import torch
 
+from equitune.extras import extra
+
 MISSING_OPERATOR = "operator torchvision::nms does not exist"
 # what the import asks for by name before it gives the operators their shapes
 SCHEMAS = (
@@ -32,13 +34,8 @@ def import_torchvision() -> ModuleType:
         ModuleNotFoundError: torchvision is not installed.
     """
     try:
-        return importlib.import_module("torchvision")
-    except ModuleNotFoundError as error:
-        if error.name != "torchvision":
-            raise
-        raise ModuleNotFoundError(
-            "torchvision is not installed: pip install 'equitune[image]'", name="torchvision"
-        ) from None
+        with extra("image"):
+            return importlib.import_module("torchvision")
     except RuntimeError as error:
         if str(error) != MISSING_OPERATOR or _declared:
             raise
@@ -48,7 +45,7 @@ def import_torchvision() -> ModuleType:
     for schema in SCHEMAS:
         library.define(schema)  # type: ignore[no-untyped-call]
     _declared.append(library)
-    return importlib.import_module("torchvision")
+    return import_torchvision()
 
 
 def import_transformers() -> ModuleType:
@@ -61,11 +58,5 @@ def import_transformers() -> ModuleType:
     """
     with contextlib.suppress(ModuleNotFoundError):  # it does without torchvision
         import_torchvision()
-    try:
+    with extra("language"):
         return importlib.import_module("transformers")
-    except ModuleNotFoundError as error:
-        if error.name != "transformers":
-            raise
-        raise ModuleNotFoundError(
-            "transformers is not installed: pip install 'equitune[language]'", name="transformers"
-        ) from None

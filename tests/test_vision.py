@@ -101,9 +101,10 @@ def test_missing_transformers_names_what_to_install(monkeypatch):
         import_transformers()
 
 
-def test_what_transformers_itself_misses_is_not_hidden(tmp_path):
+def test_what_transformers_itself_misses_is_named(tmp_path):
     (tmp_path / "torchvision.py").write_text("")
     (tmp_path / "transformers.py").write_text("import nowhere_to_be_found")
     code = "from equitune.vision import import_transformers\nimport_transformers()"
     error = python(code, tmp_path).stderr.splitlines()[-1]
-    assert error == "ModuleNotFoundError: No module named 'nowhere_to_be_found'"
+    advice = "pip install 'equitune[language]'"
+    assert error == f"ModuleNotFoundError: nowhere_to_be_found is not installed: {advice}"

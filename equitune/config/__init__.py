@@ -8,8 +8,11 @@ Each experiment's section is a module here, with what its keys do not show one b
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
-from pydantic.dataclasses import dataclass
+from equitune.extras import extra
+
+with extra("workflow"):  # for the modules here, too
+    from pydantic import Field, TypeAdapter
+    from pydantic.dataclasses import dataclass
 
 from equitune.config import docs as _docs
 from equitune.config import image as _image

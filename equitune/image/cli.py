@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from equitune.config import ImageBuilder, ImageModel, ImageSource, Training
+from equitune.extras import extra
 from equitune.options import (
     Device,
     Input,
@@ -16,6 +15,9 @@ from equitune.options import (
     States,
     settings,
 )
+
+with extra("workflow"):
+    import typer
 
 app = typer.Typer(help="Image classification under rotations and flips.")
 

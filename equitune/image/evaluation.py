@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from equitune import devices
 from equitune.actions import Action, Trivial
 from equitune.config import IDENTITY
 from equitune.equivariance import equivariance_error
+from equitune.extras import extra
 from equitune.files import atomic_write
 from equitune.image.data import Images, image_action, load_dataset, load_transformed
 from equitune.image.experiment import accuracy, load, predict
@@ -31,6 +31,9 @@ from equitune.results.tables import (
     IMAGE_ELEMENT_COLUMNS,
     IMAGE_EXAMPLE_COLUMNS,
 )
+
+with extra("workflow"):
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +167,8 @@ def example_rows(
 
 def png(pixels: Tensor) -> str:
     """Return an image (3, height, width), uint8, as PNG in base64."""
-    from PIL import Image
+    with extra("image"):
+        from PIL import Image
 
     data = io.BytesIO()
     Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()).save(data, "PNG")

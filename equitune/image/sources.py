@@ -17,14 +17,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from equitune.archives import unpack
 from equitune.config import ImageSource
+from equitune.extras import extra
 from equitune.image.data import Images, stratified
 from equitune.names import nearest
 from equitune.vision import import_torchvision
+
+with extra("image"):
+    from PIL import Image, UnidentifiedImageError
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +76,8 @@ def read_digits(size: int) -> Split:
     Args:
         size: side of the square images, in pixels.
     """
-    from sklearn.datasets import load_digits
+    with extra("image"):
+        from sklearn.datasets import load_digits
 
     digits = load_digits()
     scans = np.round(digits.images * (255 / 16)).astype(np.uint8)

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from equitune.config import RegardScorer, Sampling, SmallGPT2, Training
+from equitune.extras import extra
 from equitune.names import show
 from equitune.options import (
     Device,
@@ -18,6 +17,9 @@ from equitune.options import (
     settings,
 )
 from equitune.texts import parse_yaml
+
+with extra("workflow"):
+    import typer
 
 app = typer.Typer(help="Group-theoretic fairness of language models.")
 lexicon = typer.Typer(help="Lists of words that a group moves.")

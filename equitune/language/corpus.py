@@ -16,21 +16,24 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic.dataclasses import dataclass
-
 from equitune.config import REGARD_LABELS, parse
 from equitune.config.base import STRICT
+from equitune.extras import extra
 from equitune.files import atomic_write
 from equitune.language.lexicon import read_mapping
 from equitune.language.prompts import read_prompts
 from equitune.names import nearest, show
+from equitune.resources import RESOURCES
+
+with extra("workflow"):
+    from pydantic.dataclasses import dataclass
 
 if TYPE_CHECKING:
     from equitune.language.prompts import Prompt
 
 T = TypeVar("T")
 
-CORPUS = Path(__file__).resolve().parents[2] / "resources" / "corpus.yaml"
+CORPUS = RESOURCES / "corpus.yaml"
 *POLARITIES, MIXED = REGARD_LABELS
 SIGNS = ("positive", "negative")
 PRONOUNS = ("he", "him", "his")

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from equitune.config import REGARD_LABELS, RegardScorer
+from equitune.extras import extra
 from equitune.files import atomic_write
 from equitune.language import regard
 from equitune.language.corpus import read_corpus
@@ -25,6 +25,9 @@ from equitune.language.samples import Sample, read_samples
 from equitune.manifests import describe
 from equitune.names import show
 from equitune.results import tables
+
+with extra("workflow"):
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 

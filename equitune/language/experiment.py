@@ -18,6 +18,7 @@ from torch import Tensor
 from equitune import devices, runs
 from equitune.batches import length_buckets
 from equitune.config import Sampling, SmallGPT2, Training
+from equitune.extras import extra
 from equitune.files import atomic_files, atomic_write, configuration_hash, sha256
 from equitune.language import measures
 from equitune.language.data import encode_prompt, read_text, sentence_rows, text_parts
@@ -68,8 +69,9 @@ def pretrain(
     Raises:
         ValueError: a text that cannot be read, or a sentence longer than the context.
     """
-    from transformers import GPT2Config, GPT2LMHeadModel
-    from transformers.utils import logging as messages
+    with extra("language"):
+        from transformers import GPT2Config, GPT2LMHeadModel
+        from transformers.utils import logging as messages
 
     torch.manual_seed(seed)
     chosen = devices.prepare(device)
@@ -258,7 +260,8 @@ def measure(
     Raises:
         ValueError: as `generate`, or a text that cannot be read.
     """
-    import pandas as pd
+    with extra("workflow"):
+        import pandas as pd
 
     model, tokenizer = load(base, device, precision)
     asked_for = _asked_for(prompts, axes, tasks)

@@ -18,6 +18,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from equitune.extras import extra
 from equitune.files import atomic_write, sha256
 from equitune.manifests import write_manifest
 from equitune.names import show
@@ -172,14 +173,16 @@ def _row(location: str, name: str, digest: str) -> Source:
 
 def _address(location: str, revision: str, name: str) -> str:
     """Return a file's address on the hub, or on the server that HF_ENDPOINT names."""
-    from huggingface_hub import hf_hub_url
+    with extra("language"):
+        from huggingface_hub import hf_hub_url
 
     return hf_hub_url(location, name, revision=revision)
 
 
 def _download(location: str, revision: str, part: Path, mirror: str | None) -> None:
     """Bring all files from the hub, and compare them with its own checksums at the commit."""
-    from huggingface_hub import HfApi, RepoFile, snapshot_download
+    with extra("language"):
+        from huggingface_hub import HfApi, RepoFile, snapshot_download
 
     try:
         snapshot_download(

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from equitune.names import nearest, show
+from equitune.resources import RESOURCES
 from equitune.texts import parse_yaml, read_text
 
-LEXICONS = Path(__file__).resolve().parents[2] / "resources" / "lexicons"
+LEXICONS = RESOURCES / "lexicons"
 KEYS = ("demographics", "equality", "general")
 
 

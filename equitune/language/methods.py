@@ -9,6 +9,7 @@ import torch
 
 from equitune import devices
 from equitune.config import LANGUAGE_METHODS
+from equitune.extras import extra
 from equitune.language.lexicon import Lexicon
 from equitune.language.models import EquiCausalLM
 from equitune.language.words import check_size, load_tokenizer, words_on
@@ -28,8 +29,9 @@ def load(
     Raises:
         ValueError: a file is missing or cannot be read, or the two do not go together.
     """
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging as messages
+    with extra("language"):
+        from transformers import AutoModelForCausalLM
+        from transformers.utils import logging as messages
 
     messages.disable_progress_bar()
     messages.set_verbosity_error()  # its report of several lines: what is wrong is raised below

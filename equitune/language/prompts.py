@@ -10,8 +10,9 @@ from typing import Any
 
 from equitune.language.lexicon import check_words, read_mapping
 from equitune.names import nearest, show
+from equitune.resources import RESOURCES
 
-PROMPTS = Path(__file__).resolve().parents[2] / "resources" / "prompts.yaml"
+PROMPTS = RESOURCES / "prompts.yaml"
 MASK = "XYZ"  # what Sheng et al. put in the place of a demographic
 # a full stop behind these is part of the word: abbreviations, initials, U.S. and p.m.
 ABBREVIATION = re.compile(

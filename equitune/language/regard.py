@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from equitune.config import REGARD_LABELS
+from equitune.extras import extra
 from equitune.files import load_tensors, save_tensors
 from equitune.language.samples import numbered_lines
 from equitune.names import nearest, show
@@ -67,8 +68,9 @@ class TfidfScorer:
     @classmethod
     def fit(cls, texts: Sequence[str], labels: Sequence[str]) -> Self:
         """Learn from labelled texts."""
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.linear_model import LogisticRegression
+        with extra("language"):
+            from sklearn.feature_extraction.text import TfidfVectorizer
+            from sklearn.linear_model import LogisticRegression
 
         vectorizer = TfidfVectorizer(**cls.TFIDF)
         classifier = LogisticRegression(C=cls.STRENGTH, max_iter=2000)
@@ -104,8 +106,9 @@ class TfidfScorer:
         Raises:
             ValueError: the file is no scorer, or one of other settings.
         """
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.linear_model import LogisticRegression
+        with extra("language"):
+            from sklearn.feature_extraction.text import TfidfVectorizer
+            from sklearn.linear_model import LogisticRegression
 
         tensors, facts = load_tensors(path)
         wanted = {"idf", "coefficients", "intercepts"}
@@ -241,7 +244,8 @@ def accuracy(scorer: Scorer, texts: Sequence[str], labels: Sequence[str]) -> flo
 
 def sentiment(texts: Sequence[str]) -> list[float]:
     """Return VADER's compound sentiment of each text, -1 … 1 (Hutto & Gilbert 2014)."""
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+    with extra("language"):
+        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     analyzer = SentimentIntensityAnalyzer()
     return [float(analyzer.polarity_scores(text)["compound"]) for text in texts]

@@ -13,11 +13,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from equitune.copies import unique_rows
+from equitune.extras import extra
 from equitune.language.models import EquiCausalLM, positions
+
+with extra("language"):
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
 
 
 @dataclass(frozen=True)

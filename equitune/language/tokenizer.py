@@ -9,13 +9,15 @@ import sys
 from collections.abc import Iterable
 from itertools import chain
 
-from tokenizers import Regex, Tokenizer
-from tokenizers.decoders import Fuse
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Split
-from tokenizers.trainers import WordLevelTrainer
-
+from equitune.extras import extra
 from equitune.vision import import_transformers
+
+with extra("language"):
+    from tokenizers import Regex, Tokenizer
+    from tokenizers.decoders import Fuse
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Split
+    from tokenizers.trainers import WordLevelTrainer
 
 import_transformers()  # before anything imports a part of it
 

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
-
 from equitune.config import Permutation, Seq2SeqModel, Training
+from equitune.extras import extra
 from equitune.files import atomic_write
 from equitune.options import Device, Input, Mirror, Output, Seed, Settings, States, settings
+
+with extra("workflow"):
+    import typer
 
 app = typer.Typer(help="Compositional generalization on SCAN.")
 

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,6 +18,7 @@ from equitune import devices, runs
 from equitune.batches import length_buckets
 from equitune.config import IDENTITY, Permutation, Seq2SeqModel, Training
 from equitune.equivariance import equivariance_error
+from equitune.extras import extra
 from equitune.files import atomic_write
 from equitune.manifests import describe
 from equitune.names import nearest
@@ -34,6 +34,9 @@ from equitune.scan.decoding import next_actions
 from equitune.scan.models import Seq2Seq
 from equitune.scan.words import word_group
 from equitune.symmetrize import EquiTuned, Mean, Select, Weighted
+
+with extra("workflow"):
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
