@@ -73,6 +73,8 @@ def pretrain(
         from transformers import GPT2Config, GPT2LMHeadModel
         from transformers.utils import logging as messages
 
+    messages.disable_progress_bar()  # for one file
+    messages.set_verbosity_error()  # on a mask for padding: behind the end, it reaches no loss
     torch.manual_seed(seed)
     chosen = devices.prepare(device)
     text = read_text(train)
@@ -109,7 +111,6 @@ def pretrain(
         return -sum(losses) / len(held[0])
 
     def save() -> None:
-        messages.disable_progress_bar()  # for one file
         with atomic_files(output.parent) as folder:
             model.cpu().save_pretrained(folder)
             tokenizer.save_pretrained(folder)
