@@ -115,7 +115,8 @@ def evaluate(
     write(by_element, elements, IMAGE_ELEMENT_COLUMNS)
     shown = example_rows(parts["test"], about["classes"], first, by_model)
     write(shown, examples, IMAGE_EXAMPLE_COLUMNS)
-    describe(output, {"groups": list(moved)}, [dataset, *transformed, *models], chosen)
+    settings = {"groups": list(moved), "seeds": [row["seed"] for row in rows]}
+    describe(output, settings, [dataset, *transformed, *models], chosen)
 
 
 def worst_error(model: torch.nn.Module, action: Action, images: Images) -> float:

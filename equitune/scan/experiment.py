@@ -204,7 +204,8 @@ def evaluate(
         logger.info("%(task)s %(architecture)s %(method)s: test %(test_accuracy).4f", rows[-1])
     with atomic_write(output) as temporary:
         pd.DataFrame(rows, columns=list(SCAN_COLUMNS)).to_csv(temporary, index=False)
-    describe(output, {"permutation": asdict(permutation)}, [dataset, *models], chosen)
+    settings = {"permutation": asdict(permutation), "seeds": [row["seed"] for row in rows]}
+    describe(output, settings, [dataset, *models], chosen)
 
 
 def sequence_loss(model: nn.Module, pairs: Pairs) -> Tensor:

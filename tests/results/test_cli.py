@@ -1,9 +1,12 @@
 """The commands of tables and figures: what the rules call, from parts to drawings."""
 
+import json
+
 import pandas as pd
 import pytest
 
 from equitune import cli
+from equitune.files import sha256
 from equitune.results import tables
 
 ELEMENTS = ("e", "r", "r2", "r3")
@@ -65,6 +68,12 @@ def test_image_tables_come_from_the_parts(folder):
     examples = tables.read(folder / "image_examples.csv", tables.IMAGE_EXAMPLE_COLUMNS)
     assert examples["seed"].tolist() == [0] * 4
     assert set(examples["png"]) == {PNG}
+
+
+def test_a_table_stands_beside_what_it_was_made_from(folder, parts):
+    manifest = json.loads((folder / "image.manifest.json").read_text())
+    files = [parts / f"evaluation{seed}.csv" for seed in (0, 1)]
+    assert manifest["inputs"] == {str(file): sha256(file) for file in files}
 
 
 def test_every_figure_whose_tables_are_there_is_drawn(root, folder, tmp_path):

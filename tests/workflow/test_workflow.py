@@ -1,6 +1,7 @@
 """What holds for the workflow as a whole: determinism, redrawing, the report, messages."""
 
 import fcntl
+import json
 import re
 
 import pandas as pd
@@ -16,6 +17,18 @@ FIGURES = {
     "language_regard",
     "language_gaps",
     "language_fairness",
+}
+
+
+RESULTS = {
+    "model.safetensors",
+    "evaluation.csv",
+    "samples.jsonl",
+    "measures.csv",
+    "regard.csv",
+    "scan.csv",
+    "image.csv",
+    "fairness.csv",
 }
 
 
@@ -51,6 +64,24 @@ def test_a_second_run_has_nothing_to_do_and_no_state_is_left(snakemake, small, f
     assert again.returncode == 0
     assert "Nothing to be done" in again.stdout + again.stderr
     assert not any((finished / "results/states").glob("*"))
+
+
+def test_every_result_has_a_manifest_beside_it(finished):
+    results = finished / "results"
+    made = [
+        file for place in ("scan", "image", "language") for file in (results / place).rglob("*")
+    ]
+    found = {
+        file.name: [file.with_suffix(".manifest.json"), file.with_name("manifest.json")]
+        for file in [*made, *(results / "tables").iterdir()]
+        if file.name in RESULTS
+    }
+    assert set(found) == RESULTS
+    for name, places in found.items():
+        (manifest,) = [json.loads(place.read_text()) for place in places if place.exists()]
+        assert manifest["inputs"], name
+        assert {"configuration_hash", "device", "determinism", "git", "versions"} <= set(manifest)
+        assert {"wall_seconds", "peak_memory_bytes"} <= set(manifest)
 
 
 def test_two_snakemakes_do_not_work_in_one_folder(snakemake, small, finished):
