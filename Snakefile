@@ -19,6 +19,7 @@ include: "workflow/rules/image.smk"
 include: "workflow/rules/language.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/benchmarks.smk"
 
 
 rule all:
@@ -33,6 +34,5 @@ rule all:
 
 rule benchmarks:
     input:
-        rules.scan_throughput.output,
-        rules.image_benchmark.output,
-        rules.language_throughput.output,
+        rules.cost_table.output,
+        rules.cost_figures.output,

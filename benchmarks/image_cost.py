@@ -1,22 +1,16 @@
 """What invariance costs the image experiment in time and memory, against plain models.
 
-All sides of a measurement run in one process on one thread, in turns. What is reported is the
-median over the rounds of the ratio within a round, so that a noisy machine does not decide it.
-Seconds are those of the processor: on an idle machine the clock's, on a shared one without the
-waiting. Bytes are those that torch allocates, as its profiler records every block: the same in
-every run, unlike the memory of the process, in which the C library keeps what was freed. Models
-have random weights, which cost what trained ones do. The rule image_benchmark runs this; `--help`
-tells how to run it by hand.
+Bytes are those that torch allocates, as its profiler records every block: the same in every run,
+unlike the memory of the process, in which the C library keeps what was freed. Models have random
+weights, which cost what trained ones do. The rule image_benchmark runs this; `--help` tells how to
+run it by hand.
 """
 
-import argparse
 import gc
 import json
-import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -24,9 +18,8 @@ from typing import Any
 
 import image_peers
 import numpy as np
-import pandas as pd
 import torch
-from timing import processor
+from measuring import Row, alternate, command_line, middle, report, row
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
@@ -34,7 +27,6 @@ from torch.profiler import ProfilerActivity, profile
 from equitune.actions import Action, Rotate90, Trivial
 from equitune.config import Training
 from equitune.equivariance import equivariance_error
-from equitune.files import atomic_write
 from equitune.groups import CyclicGroup
 from equitune.image.data import Images, image_action
 from equitune.image.features import from_orbits, from_pixels
@@ -45,13 +37,11 @@ from equitune.training import make_optimizer
 ARCHITECTURES = ("resnet18", "alexnet")
 CLASSES = 10
 EPOCH, EPOCH_BATCH = 512, 32  # digits, and of these in a step
-GROUPS = ("identity", "flip", "rotate90", "rotate_flip")
+GROUPS = {"identity": 1, "flip": 2, "rotate90": 4, "rotate_flip": 8}  # with their orders
 TRAINING = Training(
     steps=1, batch_size=EPOCH_BATCH, learning_rate=1e-3, optimizer="sgd", schedule="constant"
 )
 BFLOAT16 = ("avx512_bf16", "amx_bf16")  # what a processor must have for it to be of use
-
-Row = dict[str, Any]
 
 
 @cache
@@ -60,53 +50,19 @@ def digits(size: int) -> Images:
     return read_digits(size)[0][torch.arange(EPOCH)]
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Seconds that the processor spends on one call."""
-    began = time.process_time()
-    work()
-    return time.process_time() - began
-
-
-def alternate(works: Sequence[Callable[[], object]], rounds: int) -> list[tuple[float, ...]]:
-    """Seconds of every work in every round, after one that is not counted."""
-    times = [tuple(seconds(work) for work in works) for _ in range(rounds + 1)]
-    return times[1:]
-
-
-def row(
-    measurement: str,
-    model: tuple[str, int, str],
+def image_row(
+    benchmark: str,
+    model: tuple[str, int, int],
     sides: tuple[str, str],
     samples: Sequence[tuple[float, float]],
     unit: str = "seconds",
+    batch: int | None = None,
+    **more: Any,
 ) -> Row:
-    """A row of the table.
-
-    Args:
-        measurement: its name.
-        model: architecture, size of the images in pixels, group.
-        sides: what is measured, and what it is divided by.
-        samples: both, for each round.
-        unit: theirs.
-    """
-    ratios = [above / below for above, below in samples]
-    numbers = {
-        "ratio": statistics.median(ratios),
-        "ratio_low": min(ratios),
-        "ratio_high": max(ratios),
-        "value": statistics.median(above for above, _ in samples),
-        "denominator_value": statistics.median(below for _, below in samples),
-    }
-    return {
-        "measurement": measurement,
-        **dict(zip(("architecture", "size", "group"), model, strict=True)),
-        **dict(zip(("numerator", "denominator"), sides, strict=True)),
-        **{key: float(f"{number:.4g}") for key, number in numbers.items()},
-        "unit": unit,
-        "rounds": len(samples),
-        "threads": torch.get_num_threads(),
-        "machine": processor(),
-    }
+    """A row of the table for a model: architecture, size of the images in pixels, group's order."""
+    name, size, order = model
+    setting = f"{size} px" + (f", batch {batch}" if batch else "")
+    return row(benchmark, "image", name, setting, order, sides, samples, unit, **more)
 
 
 def group_action(name: str) -> Action:
@@ -166,35 +122,55 @@ def peak_bytes(model: nn.Module, images: Images) -> int:
     return held + max(block["Total Allocated"] for _, block in blocks) - before
 
 
-def orbit_step(rounds: int, size: int = 64, batch: int = 8) -> list[Row]:
+def floor(rounds: int, size: int = 64, batch: int = 8) -> Iterator[Row]:
     """A training step on an orbit batch, against a plain one on as many images."""
     images, rotate = digits(size)[:batch], Rotate90()
     copies = Images(rotate.orbit(images.pixels).flatten(0, 1), images.labels.repeat(4))
-    rows = []
+    sides = "training step", "training step, plain, |G| times the batch"
     for name in ARCHITECTURES:
         equituned = training_step(classifier(name, size, "rotate90"), images)
         plain = training_step(classifier(name, size, "identity"), copies)
-        sides = f"EquiTuned, batch {batch}", f"plain, batch {4 * batch}"
         samples = alternate([equituned, plain], rounds)
-        rows.append(row("orbit_step", (name, size, "rotate90"), sides, samples))
-    return rows
+        yield image_row("floor", (name, size, 4), sides, samples, batch=batch, at_most=1.05)
 
 
-def chunk_memory(rounds: int, size: int = 64, batch: int = 32) -> list[Row]:
-    """Peak memory of a training step, one copy after the other and all at once; no rounds."""
-    rows = []
+def order(rounds: int, name: str = "resnet18", size: int = 64, batch: int = 16) -> Iterator[Row]:
+    """Forward pass and training step for groups of order 1, 2, 4, 8; the slope of a line."""
+    images = digits(size)[:batch]
+    everything = torch.arange(batch)
+    models = [classifier(name, size, group) for group in GROUPS]
+    passes = [partial(from_pixels(model, images, None), everything) for model in models]
+    with torch.inference_mode():
+        for model in models:
+            model.eval()
+        forward = alternate(passes, rounds)
+    steps = alternate([training_step(model, images) for model in models], rounds)
+    orders = list(GROUPS.values())
+    for what, times in (("forward pass", forward), ("training step", steps)):
+        for place, count in enumerate(orders):
+            samples = [(each[place], each[0]) for each in times]
+            sides = what, f"{what}, |G| = 1"
+            yield image_row("order", (name, size, count), sides, samples, batch=batch)
+        slopes = [(float(np.polyfit(orders, each, 1)[0]), each[0]) for each in times]
+        sides = f"slope of a {what} over |G|", f"{what}, |G| = 1"
+        yield image_row("order", (name, size, orders[-1]), sides, slopes, batch=batch)
+
+
+def memory(_: int, size: int = 64, batch: int = 32) -> Iterator[Row]:
+    """Peak memory of a training step, all copies at once and one after the other; no rounds."""
+    images = digits(size)[:batch]
     for name in ARCHITECTURES:
-        images = digits(size)[:batch]
         plain = peak_bytes(classifier(name, size, "identity"), images)
-        for chunk, what in ((1, "chunk_size 1"), (None, "all copies at once")):
-            peak = peak_bytes(classifier(name, size, "rotate90", chunk_size=chunk), images)
-            sides = f"EquiTuned, {what}, batch {batch}", f"plain, batch {batch}"
-            model = name, size, "rotate90"
-            rows.append(row("chunk_memory", model, sides, [(peak, plain)], "bytes"))
-    return rows
+        for group, count in GROUPS.items():
+            for chunk, what in ((None, "all copies at once"), (1, "chunk_size 1")):
+                peak = peak_bytes(classifier(name, size, group, chunk_size=chunk), images)
+                sides = f"training step, {what}", "training step, |G| = 1"
+                aim = {"at_most": 1.3} if chunk and group == "rotate90" else {}
+                model = name, size, count
+                yield image_row("memory", model, sides, [(peak, plain)], "bytes", batch, **aim)
 
 
-def frozen_epoch(rounds: int, name: str = "resnet18", size: int = 32) -> list[Row]:
+def frozen(rounds: int, name: str = "resnet18", size: int = 32) -> Iterator[Row]:
     """An epoch of the head's training, on features computed once against every time anew."""
     images, rotate = digits(size), Rotate90()
     anew, once = (classifier(name, size, "rotate90", frozen=True) for _ in range(2))
@@ -208,124 +184,75 @@ def frozen_epoch(rounds: int, name: str = "resnet18", size: int = 32) -> list[Ro
     weights = [nn.utils.parameters_to_vector(model.head.parameters()) for model in (anew, once)]
     difference = (weights[0] - weights[1]).abs().max().item()
     samples = alternate([slow, fast], rounds)
-    model, recomputed = (name, size, "rotate90"), "epoch, features recomputed"
+    model, recomputed = (name, size, 4), "epoch, features recomputed"
+    sides = recomputed, "epoch, features cached"
+    yield image_row("frozen", model, sides, samples, batch=EPOCH_BATCH, at_least=100)
     extracted = [(extraction, epoch) for epoch, _ in samples]
+    sides = "extraction of the features", recomputed
+    yield image_row("frozen", model, sides, extracted, batch=EPOCH_BATCH)
     compared = [(difference, weights[0].abs().max().item())]
-    return [
-        row("frozen_epoch", model, (recomputed, "epoch, features cached"), samples),
-        row("frozen_extraction", model, ("extraction of the features", recomputed), extracted),
-        row(
-            "frozen_difference",
-            model,
-            ("largest difference of the head's weights after an epoch", "largest weight"),
-            compared,
-            "weight",
-        ),
-    ]
+    sides = "largest difference of the head's weights after an epoch", "largest weight"
+    yield image_row("frozen", model, sides, compared, "weight", EPOCH_BATCH, at_most=1e-6)
 
 
-def bf16_step(rounds: int, size: int = 224, batch: int = 4) -> list[Row]:
+def precision(rounds: int, size: int = 224, batch: int = 4) -> Iterator[Row]:
     """A training step in float32 against one in bfloat16, and in both memory layouts."""
-    if not any(torch.cpu.get_capabilities().get(feature) for feature in BFLOAT16):
-        sys.stderr.write(f"bf16_step left out: the processor has no {' or '.join(BFLOAT16)}\n")
-        return []
     images = digits(size)[:batch]
-    variants = [(kind, last) for kind in ("float32", "bfloat16") for last in (False, True)]
-    rows = []
+    capable = any(torch.cpu.get_capabilities().get(feature) for feature in BFLOAT16)
+    kinds = ("float32", "bfloat16") if capable else ("float32",)
+    variants = [(kind, last) for kind in kinds for last in (False, True)]
     for name in ARCHITECTURES:
-        model, equituned = (name, size, "rotate90"), f"EquiTuned, batch {batch}"
-        works = [training_step(classifier(*model), images, *each) for each in variants]
+        model = name, size, 4
+        works = [training_step(classifier(name, size, "rotate90"), images, *v) for v in variants]
         times = dict(zip(variants, zip(*alternate(works, rounds), strict=True), strict=True))
-        best = {
-            kind: min((False, True), key=lambda last: statistics.median(times[kind, last]))
-            for kind in ("float32", "bfloat16")
-        }
-        sides = tuple(f"{equituned}, {kind}, {_layout(best[kind])}" for kind in best)
-        samples = list(zip(*(times[kind, best[kind]] for kind in best), strict=True))
-        rows.append(row("bf16_step", model, sides, samples))
-        for kind in best:
-            sides = tuple(f"{equituned}, {kind}, {_layout(last)}" for last in (False, True))
+        for kind in kinds:
+            sides = f"training step, {kind}, contiguous", f"training step, {kind}, channels last"
             samples = list(zip(times[kind, False], times[kind, True], strict=True))
-            rows.append(row("channels_last_step", model, sides, samples))
-    return rows
+            yield image_row("precision", model, sides, samples, batch=batch)
+        best = [min((times[kind, last] for last in (False, True)), key=middle) for kind in kinds]
+        samples = list(zip(*best, strict=True)) if capable else []
+        note = {} if capable else {"note": f"the processor has no {' or '.join(BFLOAT16)}"}
+        sides = tuple(f"training step, {kind}, better layout" for kind in ("float32", "bfloat16"))
+        yield image_row("precision", model, sides, samples, batch=batch, at_least=2.5, **note)
 
 
-def group_order(rounds: int, name: str = "resnet18", size: int = 64, batch: int = 16) -> list[Row]:
-    """A forward pass for groups of order 1, 2, 4, 8, and the slope of the line through them."""
-    images = digits(size)[:batch]
-    models = [classifier(name, size, group).eval() for group in GROUPS]
-    orders = [model.features.group.order for model in models]
-    everything = torch.arange(batch)
-    with torch.inference_mode():
-        works = [partial(from_pixels(model, images, None), everything) for model in models]
-        times = alternate(works, rounds)
-    rows = [
-        row(
-            "group_order",
-            (name, size, group),
-            (f"forward pass, |G| = {order}, batch {batch}", "forward pass, |G| = 1"),
-            [(each[place], each[0]) for each in times],
-        )
-        for place, (group, order) in enumerate(zip(GROUPS, orders, strict=True))
-    ]
-    sides = "slope of the seconds over |G|", "forward pass, |G| = 1"
-    samples = [(float(np.polyfit(orders, each, 1)[0]), each[0]) for each in times]
-    return [*rows, row("group_order_slope", (name, size, "all"), sides, samples)]
-
-
-def peers(rounds: int, sizes: Sequence[int] = (32, 64, 65), batch: int = 16) -> list[Row]:
+def peers(rounds: int, sizes: Sequence[int] = (32, 64, 65), batch: int = 16) -> Iterator[Row]:
     """Images a second and invariance error of other ways to invariance, those that import."""
     rotate = Rotate90()
-    rows = []
     for size in sizes:
         images = digits(size).pixels[:batch].float() / 255
-        models = image_peers.models(size)
+        models, absent = image_peers.models(size)
         with torch.inference_mode():
             times = alternate([partial(model, images) for model in models.values()], rounds)
-        errors = [
-            equivariance_error(model, rotate, Trivial(rotate.group), images).max().item()
-            for model in models.values()
-        ]
-        for place, name in enumerate(models):
-            if name == image_peers.PLAIN:  # all are compared with it
-                continue
-            model, sides = ("resnet18", size, "rotate90"), (name, image_peers.PLAIN)
+        errors = {
+            name: equivariance_error(model, rotate, Trivial(rotate.group), images).max().item()
+            for name, model in models.items()
+        }
+        model, plain = ("resnet18", size, 4), errors.pop(image_peers.PLAIN)
+        for place, (name, error) in enumerate(errors.items(), start=1):
+            sides = name, image_peers.PLAIN
             rates = [(batch / each[place], batch / each[0]) for each in times]
-            rows.append(row("peer_rate", model, sides, rates, "images/second"))
-            compared = [(errors[place], errors[0])]
-            rows.append(row("peer_error", model, sides, compared, "relative error"))
-    return rows
+            yield image_row("peer_rate", model, sides, rates, "images/second", batch)
+            compared = [(error, plain)]
+            yield image_row("peer_error", model, sides, compared, "relative error", batch)
+        for name, why in absent.items():
+            sides = name, image_peers.PLAIN
+            yield image_row("peer_rate", model, sides, [], "images/second", batch, note=why)
 
 
-def _layout(channels_last: bool) -> str:
-    """A memory layout's name."""
-    return "channels last" if channels_last else "contiguous"
-
-
-MEASUREMENTS: dict[str, Callable[[int], list[Row]]] = {
-    each.__name__: each
-    for each in (orbit_step, chunk_memory, frozen_epoch, bf16_step, group_order, peers)
+MEASUREMENTS: dict[str, Callable[[int], Iterator[Row]]] = {
+    each.__name__: each for each in (floor, order, memory, frozen, precision, peers)
 }
 
 
 def main() -> None:
-    """Read the arguments, take the measurements, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=5)
+    """Read the arguments, take the measurements, write the rows."""
+    parser = command_line(__doc__)
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    for name in arguments.only:
-        for found in MEASUREMENTS[name](arguments.rounds):
-            sys.stderr.write(
-                f"{found['measurement']} {found['architecture']} {found['size']}: "
-                f"{found['numerator']} / {found['denominator']} = {found['ratio']}\n"
-            )
-            rows.append(found)
-    with atomic_write(arguments.output) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
+    taken = (MEASUREMENTS[name](arguments.rounds) for name in arguments.only)
+    report(chain.from_iterable(taken), arguments.output)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
 Canonicalization by equiadapt (Mondal et al. 2023) turns the image as a small equivariant network
 says, then runs the plain model once. A C4 ResNet-18 of escnn (Cesa et al. 2022) is equivariant in
-every layer, with the plain one's number of channels. Neither library is needed by the project: a
-peer stands in the table where it imports.
+every layer, with the plain one's number of channels. Neither library is needed by the project:
+where one does not import, the table says so.
 """
 
 import sys
-import warnings
 from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -24,8 +23,11 @@ CLASSES = 10
 WIDTHS = ((64, 1), (128, 2), (256, 2), (512, 2))  # channels and stride of each stage
 
 
-def models(size: int) -> dict[str, nn.Module]:
-    """Untrained classifiers of images (batch, 3, size, size), by name; the plain one is first."""
+def models(size: int) -> tuple[dict[str, nn.Module], dict[str, str]]:
+    """Untrained classifiers of images (batch, 3, size, size), by name; the plain one is first.
+
+    Beside them, why a peer is not among them.
+    """
     torch.manual_seed(0)
     plain = import_torchvision().models.resnet18(num_classes=CLASSES).eval()
     rotate = Rotate90()
@@ -33,14 +35,17 @@ def models(size: int) -> dict[str, nn.Module]:
         PLAIN: plain,
         "EquiTuned": EquiTuned(plain, rotate, Trivial(rotate.group)),
     }
+    absent = {}
     _declare_unused()
-    peers = {"equiadapt": lambda: canonicalized(plain, size), "escnn": equivariant}
-    for name, build in peers.items():
+    for name, build in {
+        "equiadapt": lambda: canonicalized(plain, size),
+        "escnn": equivariant,
+    }.items():
         try:
             found[name] = build()
         except ImportError as error:
-            warnings.warn(f"{name} is left out: {error}", stacklevel=2)
-    return {name: model.eval() for name, model in found.items()}
+            absent[name] = f"not installed: {error}"
+    return {name: model.eval() for name, model in found.items()}, absent
 
 
 def canonicalized(plain: nn.Module, size: int) -> nn.Module:

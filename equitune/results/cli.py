@@ -123,6 +123,14 @@ def provenance_table(
     tables.write(provenance(facts, git_state(Path(__file__))), output)
 
 
+@table.command("cost")
+def cost_table(parts: Parts, output: Output) -> None:
+    """Write cost.csv: what the benchmarks have measured."""
+    from equitune.results import tables
+
+    tables.write(tables.gather(parts, tables.COST_COLUMNS, tables.COST_KEYS), output)
+
+
 def _runs(
     parts: list[Path],
     columns: Sequence[str],
@@ -253,6 +261,21 @@ def language_fairness(fairness: Fairness, stem: Stem) -> None:
     style.save(drawn, stem, shown)
 
 
+@figure.command("cost")
+def cost_figures(
+    cost: Annotated[Path, typer.Option(help="cost.csv.")],
+    folder: Annotated[Path, typer.Option(help="Draws cost_loop and the others in it.")],
+) -> None:
+    """Draw what everything costs: speed-up, floor, order of the group, peers, states."""
+    from equitune.results import style, tables
+    from equitune.results.figures.cost import FIGURES
+
+    rows = tables.read(cost, tables.COST_COLUMNS)
+    for name, draw in FIGURES.items():
+        drawn, shown = draw(rows)
+        style.save(drawn, folder / name, shown)
+
+
 def _truth(path: Path | None) -> "pd.DataFrame | None":
     """Read truth.csv, if there is one."""
     from equitune.results import tables
@@ -270,11 +293,12 @@ def figures(
     scan, image = tables / "scan.csv", tables / "image.csv"
     elements, examples = tables / "image_elements.csv", tables / "image_examples.csv"
     regard, fairness = tables / "regard.csv", tables / "fairness.csv"
+    cost = tables / "cost.csv"
     truth = tables / "truth.csv" if (tables / "truth.csv").exists() else None
-    if not any(table.exists() for table in (scan, image, elements, regard, fairness)):
+    if not any(table.exists() for table in (scan, image, elements, regard, fairness, cost)):
         raise ValueError(
             f"no table to draw from in {tables}: run snakemake, or lay scan.csv, image.csv, "
-            "regard.csv or fairness.csv there"
+            "regard.csv, fairness.csv or cost.csv there"
         )
     if scan.exists():
         scan_accuracy(scan, published, output / "scan_accuracy")
@@ -290,6 +314,8 @@ def figures(
     if fairness.exists():
         language_gaps(fairness, output / "language_gaps", truth)
         language_fairness(fairness, output / "language_fairness")
+    if cost.exists():
+        cost_figures(cost, output)
 
 
 @app.command()

@@ -153,22 +153,3 @@ rule image_evaluate:
         " image evaluate {input.models:q}"
         " --dataset {input.dataset:q} {params.transformed} --device {params.device}"
         " --output {output.rows:q} --elements {output.elements:q} --examples {output.examples:q}"
-
-
-# cost in time and memory against plain models; `snakemake benchmarks`. It needs no dataset and no
-# trained model: the digits are embedded, and random weights cost what trained ones do
-rule image_benchmark:
-    output:
-        "results/tables/image_benchmark.csv",
-    log:
-        "results/logs/image_benchmark.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: lambda w: workflow.cores  # nothing beside it, so that the clock is its own
-    resources:
-        mem_mb=per_attempt(4000),
-        runtime=per_attempt(30),
-    params:
-        script=str(ROOT / "benchmarks" / "image_cost.py"),
-    shell:
-        "python {params.script:q} --output {output:q} > {log:q} 2>&1"

@@ -242,22 +242,3 @@ rule language_evaluate:
         " --scorer {params.scorer:q} {params.trained} --seed {wildcards.seed} {params.prompts}"
         " {params.mask} {params.cut} --device {params.device} --regard {output.regard:q}"
         " --fairness {output.fairness:q} --texts {output.texts:q}"
-
-
-# tokens per second against the published way; `snakemake benchmarks`. It needs no model: random
-# weights cost what trained ones do
-rule language_throughput:
-    output:
-        "results/tables/language_throughput.csv",
-    log:
-        "results/logs/language_throughput.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: lambda w: workflow.cores  # nothing beside it, so that the clock is its own
-    resources:
-        mem_mb=per_attempt(4000),
-        runtime=per_attempt(60),
-    params:
-        script=str(ROOT / "benchmarks" / "language_throughput.py"),
-    shell:
-        "python {params.script:q} --output {output:q} > {log:q} 2>&1"

@@ -124,29 +124,3 @@ rule scan_evaluate:
         " scan evaluate {input.models:q}"
         " --dataset {input.dataset:q} --permutation {params.permutation:q}"
         " --device {params.device} --output {output:q}"
-
-
-# speed against a loop written the published code's way; `snakemake benchmarks`
-rule scan_throughput:
-    input:
-        dataset=f"results/scan/{SCAN.tasks[0]}/seed{SCAN.seeds[0]}/dataset.safetensors",
-        models=expand(
-            f"{SCAN_CELL}/equitune/{{group}}/model.safetensors",
-            task=SCAN.tasks[0],
-            architecture=SCAN.architectures,
-            seed=SCAN.seeds[0],
-            group=SCAN.groups[SCAN.tasks[0]][0],
-        ),
-    output:
-        "results/tables/scan_throughput.csv",
-    log:
-        "results/logs/scan_throughput.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: lambda w: workflow.cores  # nothing beside it, so that the clock is its own
-    params:
-        script=str(ROOT / "benchmarks" / "scan_throughput.py"),
-        training=json.dumps({a: asdict(SCAN.tuning[a]) for a in SCAN.architectures}),
-    shell:
-        "python {params.script:q} {input.models:q} --dataset {input.dataset:q}"
-        " --training {params.training:q} --output {output:q} > {log:q} 2>&1"

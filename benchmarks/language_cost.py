@@ -1,23 +1,17 @@
-"""Tokens per second of fair generation, against the published way and against plain generation.
+"""What fair generation costs: against the published way, and against plain generation.
 
 GPT-2 small's size with random weights, as they cost what trained ones do; 32 prompts, 15 new
-tokens, one thread. All contestants run in turns in one process; what is reported is the median over
-the rounds of the ratio within a round. The rule language_throughput runs this.
+tokens. The rule language_benchmark runs this; `--help` tells how to run it by hand.
 """
 
-import argparse
-import statistics
-import sys
-from collections.abc import Callable
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator
 
-import pandas as pd
 import torch
 from language_loop import PaperLoop
-from timing import processor, seconds
+from measuring import Clock, Row, alternate, command_line, report, row
 
 from equitune.actions import TokenPermutation
-from equitune.files import atomic_write
 from equitune.language.models import EquiCausalLM
 from equitune.language.sampling import Choice, padded, sample
 
@@ -25,6 +19,8 @@ from transformers import GPT2Config, GPT2LMHeadModel  # isort: skip  equitune pr
 
 PROMPTS, NEW_TOKENS, TOP_K = 32, 15, 40
 LOOP_PROMPTS = 4  # a round of the loop
+LOOP, PLAIN = "generate, loop", "generate, plain, |G| times the rows"
+ORDER = 2  # of the group
 MAN, WOMAN, END = 582, 2415, 50256  # ids of GPT-2
 THE = 464
 CONTEXTS = (  # "was known for" and the other nine, as GPT-2's ids
@@ -65,9 +61,8 @@ def contestants(precision: torch.dtype, device: str) -> dict[str, tuple[Callable
         return lambda: sample(model, prompts, seeds, NEW_TOKENS, Choice(top_k=TOP_K))
 
     tokens = PROMPTS * NEW_TOKENS
-    order = action.group.order
     return {
-        "loop": (
+        LOOP: (
             lambda: [loop.generate(prompt, NEW_TOKENS, TOP_K) for prompt in prompts[:LOOP_PROMPTS]],
             LOOP_PROMPTS * NEW_TOKENS,
         ),
@@ -75,56 +70,45 @@ def contestants(precision: torch.dtype, device: str) -> dict[str, tuple[Callable
         # man and woman of a family continued by the same random numbers
         "sample, shared stream": (sampled([place // 2 for place in range(PROMPTS)]), tokens),
         "generate": (lambda: model.generate(ids, attention_mask=mask, **settings), tokens),
-        "plain generate, |G| times the rows": (
+        PLAIN: (
             lambda: plain.generate(
-                ids.repeat(order, 1), attention_mask=mask.repeat(order, 1), **settings
+                ids.repeat(ORDER, 1), attention_mask=mask.repeat(ORDER, 1), **settings
             ),
             tokens,
         ),
     }
 
 
-def measure(rounds: int, device: str, precision: str) -> list[dict[str, object]]:
-    """Time all contestants in turns."""
+def measure(rounds: int, device: str, precision: str) -> Iterator[Row]:
+    """Time all contestants in turns: tokens per second over the loop's, and seconds over plain."""
     works = contestants(getattr(torch, precision), device)
+    clock: Clock = time.process_time
+    where = {}
     if device != "cpu":
-        works.pop("loop")  # it makes its tensors on the CPU
-    rates: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(rounds + 1):
-        for name, (work, tokens) in works.items():
-            rate = tokens / seconds(work)
-            if number:  # the first round warms up
-                rates[name].append(rate)
-        sys.stderr.write(f"round {number} of {rounds}\n")
-    rows = []
-    for name in works:
-        row: dict[str, object] = {
-            "what": name,
-            "tokens_per_second": round(statistics.median(rates[name]), 1),
-        }
-        for other in ("loop", "plain generate, |G| times the rows"):
-            if other in rates:
-                pairs = zip(rates[name], rates[other], strict=True)
-                ratio = statistics.median(fast / slow for fast, slow in pairs)
-                row[f"over {other.partition(',')[0]}"] = round(ratio, 2)
-        rows.append(row)
-    where = processor() if device == "cpu" else torch.cuda.get_device_name()
-    facts = {"rounds": rounds, "threads": torch.get_num_threads(), "precision": precision}
-    return [row | facts | {"machine": where} for row in rows]
+        works.pop(LOOP)  # it makes its tensors on the CPU
+        clock, where = time.perf_counter, {"machine": torch.cuda.get_device_name(device)}
+    times = [
+        dict(zip(works, each, strict=True))
+        for each in alternate([work for work, _ in works.values()], rounds, clock)
+    ]
+    named = "language", "GPT-2 small", f"{PROMPTS} prompts, {precision}", ORDER
+    for name in (name for name in works if name not in (LOOP, PLAIN)):
+        if LOOP in works:
+            rates = [tuple(works[side][1] / each[side] for side in (name, LOOP)) for each in times]
+            yield row("loop", *named, (name, LOOP), rates, "tokens/second", at_least=60, **where)
+        # as many tokens on both sides
+        samples = [(each[name], each[PLAIN]) for each in times]
+        yield row("floor", *named, (name, PLAIN), samples, at_most=1, **where)
 
 
 def main() -> None:
-    """Read the arguments, time, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    """Read the arguments, take the measurements, write the rows."""
+    parser = command_line(__doc__, rounds=3)  # of half a minute each
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows = measure(arguments.rounds, arguments.device, arguments.precision)
-    with atomic_write(arguments.output) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
+    report(measure(arguments.rounds, arguments.device, arguments.precision), arguments.output)
 
 
 if __name__ == "__main__":
