@@ -41,16 +41,17 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class TimedState(State):
-    """A state that keeps the seconds of every write."""
+    """A state that keeps seconds and bytes of every write."""
 
-    seconds: list[float] = field(default_factory=list)
+    written: list[tuple[float, int]] = field(default_factory=list)
 
     def save(self, content: Mapping[str, Any]) -> None:
-        self.seconds.append(seconds(lambda: super(TimedState, self).save(content), time.monotonic))
+        taken = seconds(lambda: super(TimedState, self).save(content), time.monotonic)
+        self.written.append((taken, self.path.stat().st_size))
 
 
-def writes(model: nn.Module, training: Training, rounds: int) -> tuple[list[float], int]:
-    """Seconds of each write while a model is trained, after one not counted; bytes of the last."""
+def writes(model: nn.Module, training: Training, rounds: int) -> list[tuple[float, int]]:
+    """Seconds and bytes of each write while a model is trained, after one that is not counted."""
     trained = [p for p in model.parameters() if p.requires_grad]
     every = 1 if training.patience else 0  # the best weights are kept too
     settings = replace(
@@ -67,7 +68,7 @@ def writes(model: nn.Module, training: Training, rounds: int) -> tuple[list[floa
             seed=0,
             state=state,
         )
-        return state.seconds[1:], state.path.stat().st_size
+    return state.written[1:]
 
 
 Candidate = tuple[str, str, nn.Module, int, Training]  # experiment, name, model, |G|, its training
@@ -128,7 +129,7 @@ def parameters(candidate: Candidate) -> int:
 def measure(candidate: Candidate, what: str, rounds: int) -> Row:
     """Write a model's state several times: a row of the table."""
     experiment, name, model, order, training = candidate
-    times, size = writes(model, training, rounds)
+    written = writes(model, training, rounds)
     return row(
         "state",
         experiment,
@@ -136,9 +137,9 @@ def measure(candidate: Candidate, what: str, rounds: int) -> Row:
         f"{what}, {training.optimizer}",
         order,
         SIDES,
-        [(each, training.save_seconds) for each in times],
+        [(taken, training.save_seconds) for taken, _ in written],
         at_most=AIM,
-        note=f"{size / 1e6:.3g} MB",
+        note=f"{written[-1][1] / 1e6:.3g} MB",
     )
 
 

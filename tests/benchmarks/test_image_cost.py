@@ -1,7 +1,5 @@
 """The arithmetic of the cost benchmark; how long anything takes is not tested."""
 
-import importlib
-
 import pytest
 import torch
 from torch import nn
@@ -15,11 +13,8 @@ SIZE, CLASSES = 16, 10
 
 
 @pytest.fixture(scope="module")
-def cost(root):
-    """The script as a module; it stands beside the modules it imports."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(root / "benchmarks")
-        yield importlib.import_module("image_cost")
+def cost(script):
+    return script("image_cost")
 
 
 @pytest.fixture
@@ -70,16 +65,42 @@ def test_training_step_descends_the_mean_loss_of_all_images(cost, images):
     torch.testing.assert_close(model[1].weight.detach(), expected, rtol=0, atol=1e-7)
 
 
-def test_row_is_the_median_of_the_ratios_not_the_ratio_of_medians(cost):
-    samples = [(4.0, 1.0), (6.0, 3.0), (9.0, 3.0)]
-    found = cost.row("orbit_step", ("resnet18", 64, "rotate90"), ("this", "that"), samples)
-    assert (found["ratio_low"], found["ratio"], found["ratio_high"]) == (2, 3, 4)
-    assert (found["value"], found["denominator_value"], found["rounds"]) == (6, 3, 3)
-    assert (found["architecture"], found["size"], found["group"]) == ("resnet18", 64, "rotate90")
-    assert (found["numerator"], found["denominator"]) == ("this", "that")
-
-
-def test_bfloat16_is_left_out_and_said_so_without_the_instructions(cost, monkeypatch, capsys):
+def test_bfloat16_without_the_instructions_is_a_row_that_says_so(cost, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
-    assert cost.bf16_step(1) == []
-    assert "bf16_step left out" in capsys.readouterr().err
+    monkeypatch.setattr(cost, "ARCHITECTURES", ("resnet18",))
+    layouts, precisions = cost.precision(1, size=32, batch=1)
+    assert (layouts["numerator"], layouts["n"]) == ("training step, float32, contiguous", 1)
+    assert (precisions["n"], precisions["at_least"]) == (0, 2.5)
+    assert precisions["note"] == "the processor has no avx512_bf16 or amx_bf16"
+
+
+def test_a_peer_that_is_not_installed_is_a_row_that_says_so(cost, monkeypatch):
+    plain, rotate = wide(), Rotate90()
+    models = {"plain": plain, "EquiTuned": EquiTuned(plain, rotate, Trivial(rotate.group))}
+    absent = {"escnn": "not installed: no escnn"}
+    monkeypatch.setattr(cost.image_peers, "models", lambda size: (models, absent))
+    rate, error, missing = cost.peers(1, sizes=(SIZE,), batch=2)
+    assert (rate["benchmark"], rate["numerator"], rate["n"]) == ("peer_rate", "EquiTuned", 1)
+    assert error["value"] < 1e-5 < error["denominator_value"]
+    assert (missing["numerator"], missing["n"]) == ("escnn", 0)
+    assert missing["note"] == "not installed: no escnn"
+
+
+def test_the_floor_is_a_plain_step_on_all_copies(cost, monkeypatch):
+    seen = []
+    monkeypatch.setattr(cost, "ARCHITECTURES", ("resnet18",))
+    monkeypatch.setattr(cost, "training_step", lambda model, images: seen.append(len(images)))
+    monkeypatch.setattr(cost, "alternate", lambda works, rounds: [(2.0, 1.0)])
+    (row,) = cost.floor(1, size=32, batch=2)
+    assert seen == [2, 8]
+    assert (row["ratio"], row["order"], row["at_most"]) == (2, 4, 1.05)
+
+
+def test_cost_grows_with_the_group_from_the_identity(cost, monkeypatch):
+    orders = list(cost.GROUPS.values())
+    monkeypatch.setattr(cost, "alternate", lambda works, rounds: [tuple(map(float, orders))])
+    rows = list(cost.order(1, size=32, batch=2))
+    ratios = {(row["numerator"], row["order"]): row["ratio"] for row in rows}
+    for what in ("forward pass", "training step"):
+        assert [ratios[what, order] for order in orders] == orders
+        assert ratios[f"slope of a {what} over |G|", 8] == pytest.approx(1)

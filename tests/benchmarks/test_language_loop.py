@@ -1,7 +1,5 @@
 """The loop that the benchmark compares with computes the same model; speed is not tested."""
 
-import importlib
-
 import pytest
 import torch
 
@@ -12,12 +10,9 @@ pytest.importorskip("transformers")
 from equitune.language.models import EquiCausalLM
 
 
-@pytest.fixture
-def loop(root):
-    """The script as a module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(root / "benchmarks")
-        yield importlib.import_module("language_loop")
+@pytest.fixture(scope="module")
+def loop(script):
+    return script("language_loop")
 
 
 @pytest.mark.parametrize("cycle", [[5, 6], [5, 6, 7]])

@@ -8,6 +8,7 @@ import pytest
 from equitune import cli
 from equitune.files import sha256
 from equitune.results import tables
+from equitune.results.figures.cost import FIGURES
 
 ELEMENTS = ("e", "r", "r2", "r3")
 # a grey pixel
@@ -158,6 +159,39 @@ def test_language_figures_need_no_other_experiment(root, language, tmp_path):
     (language / "fairness.csv").unlink()
     assert run(*arguments, tmp_path / "less") == 0
     assert {file.stem for file in (tmp_path / "less").iterdir()} == {"language_regard"}
+
+
+COSTS = {  # by benchmark: what is measured
+    "loop": "sample",
+    "floor": "sample",
+    "order": "forward pass",
+    "memory": "training step, chunk_size 1",
+    "peer_rate": "EquiTuned",
+    "peer_error": "EquiTuned",
+    "state": "one write",
+}
+
+
+def test_costs_come_from_the_parts_and_are_drawn_without_other_tables(root, tmp_path):
+    blank = dict.fromkeys(tables.COST_COLUMNS)
+    numbers = dict.fromkeys(("ratio", "low", "high", "value", "denominator_value"), 1.5)
+    rows = [
+        blank
+        | numbers
+        | {"benchmark": name, "experiment": "image", "model": "resnet18"}
+        | {"setting": "64 px", "order": 4, "numerator": what, "denominator": "plain", "n": 5}
+        for name, what in COSTS.items()
+    ]
+    pd.DataFrame(rows[:3]).to_csv(tmp_path / "cost0.csv", index=False)
+    pd.DataFrame(rows[3:]).to_csv(tmp_path / "cost1.csv", index=False)
+    gather(tmp_path, "cost", "cost")
+    table = tables.read(tmp_path / "tables" / "cost.csv", tables.COST_COLUMNS)
+    assert table["benchmark"].tolist() == sorted(COSTS)
+    published = root / "resources" / "published.csv"
+    drawn = tmp_path / "drawn"
+    places = ["--tables", tmp_path / "tables", "--published", published, "--output", drawn]
+    assert run("figures", *places) == 0
+    assert {file.stem for file in drawn.iterdir()} == set(FIGURES)
 
 
 def test_a_truth_that_is_none_draws_nothing(language, tmp_path, capsys):

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import pytest
+from docutils.core import publish_string
 
 pytestmark = pytest.mark.workflow
 
@@ -65,6 +66,16 @@ def test_every_figure_is_in_it_with_a_caption(report):
         assert result["data_uri"].startswith("data:"), path
         assert len(words(result["caption"])) > 60, path
         assert set(result["labels"]) == {"what", "kind"}, path
+
+
+def test_captions_can_be_read_whole(root):
+    captions = {file for file in (root / "workflow/report").glob("*.rst")} - {
+        root / "workflow/report/workflow.rst"  # a template
+    }
+    assert captions
+    for file in captions:
+        strict = {"halt_level": 2, "report_level": 2}
+        publish_string(file.read_text(), source_path=str(file), settings_overrides=strict)
 
 
 def test_the_first_page_says_what_was_run_and_what_was_claimed(report):

@@ -274,3 +274,9 @@ def language_truth_table(wildcards):
 def language_by_line(model):
     """Whether perplexity is measured on the generated sentences, each by itself."""
     return LANGUAGE.sources[model].text == "corpus"
+
+
+def benchmarked():
+    """Whether all that the report shows of the benchmarks is there."""
+    files = [*rules.cost_table.input, *rules.benchmarks.input]
+    return all(Path(file).exists() for file in files)

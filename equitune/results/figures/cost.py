@@ -1,7 +1,8 @@
 """The figures of what everything costs; they know rows of cost.csv and no benchmark."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import product
+from itertools import cycle, product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,9 @@ from equitune.results.figures.image import ARCHITECTURES
 from equitune.results.style import METHODS, PUBLISHED, look
 
 EXPERIMENTS = {"scan": "SCAN", "image": "images", "language": "language"}
+# names, in the order of drawing
+WORK = ("pretraining", "equi-tuning", "evaluation", "sample", "sample, shared stream", "generate")
 OURS, PLAIN, GREY = METHODS["equitune"][1], METHODS["pretrained"][1], "#666666"
-# of architectures in one panel, one after the other; no comparison is between methods there
-COLOURS = (OURS, METHODS["finetune_augment"][1], METHODS["lambda_equitune"][1])
 LINES = {  # what is measured against |G|: how its line is drawn, its marker, its name
     "forward pass": ("-", "o", "forward pass"),
     "training step": ("--", "s", "training step"),
@@ -74,7 +75,7 @@ def cost_state(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     label = "writing the state, as a share of training time"
     figure, shown = _list(cost, ["state", "state_run"], label, lambda ratio: f"{ratio:.2%}")
     for axis in figure.axes:
-        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     return figure, shown
 
 
@@ -94,7 +95,8 @@ def cost_order(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     shown = _measured(cost, ["order", "memory"])
     shown = shown[shown["numerator"].isin(LINES)]
     models = parts.in_order(shown["model"], ARCHITECTURES)
-    colours = dict(zip(models, COLOURS, strict=False))
+    # one method, so shades of its colour
+    colours = dict(zip(models, cycle([parts.pale(OURS), OURS]), strict=False))
     titles = {"order": "time", "memory": "peak memory of a training step"}
     with look():
         figure = Figure(figsize=(7.6, 3.6))
@@ -134,7 +136,7 @@ def cost_peers(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     names = parts.in_order(measured["numerator"], ["EquiTuned"])
     settings = list(dict.fromkeys(measured["setting"]))
     panels = {
-        "peer_rate": ("ratio", "images a second, relative to the plain network"),
+        "peer_rate": ("ratio", "images a second, over the plain network's"),
         "peer_error": ("value", "largest relative error over the turns"),
     }
     with look():
@@ -191,7 +193,7 @@ def _measured(cost: pd.DataFrame, benchmarks: Sequence[str]) -> pd.DataFrame:
 
 
 def _line(
-    axis: Axes, rows: pd.DataFrame, style: tuple[str, str, str], colour: str, model: str
+    axis: Axes, rows: pd.DataFrame, style: tuple[str, str, str], colour: Any, model: str
 ) -> None:
     """Draw ratios against the order of the group, medians with their ranges."""
     line, marker, name = style
@@ -229,8 +231,7 @@ def _list(
         )[:, 0]
         for axis, experiment in zip(axes, experiments, strict=True):
             rows = parts.where(shown, experiment=experiment)
-            rows = rows.sort_values(["benchmark", "numerator", "setting", "model"], kind="stable")
-            _points(axis, rows, text)
+            _points(axis, _sorted(rows), text)
             axis.set_title(EXPERIMENTS.get(experiment, experiment))
         ends = shown[["high", "at_least", "at_most"]].to_numpy(float)
         axes[0].set_xlim(0, 1.12 * np.nanmax(ends))
@@ -239,9 +240,23 @@ def _list(
             Line2D([], [], color=OURS, marker="o", ms=5, lw=1.5, label="median, range"),
             Line2D([], [], color=GREY, marker="|", ms=10, mew=2, ls="", label="aim"),
         ]
-        parts.explain(figure, handles, f"n = {parts.span(shown['n'])}")
+        parts.explain(figure, handles, f"n = {parts.span(shown['n'])} rounds")
         figure.tight_layout()
     return figure, shown
+
+
+def _sorted(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows by what is done, with which sizes, smaller ones first, and by architecture."""
+    work = parts.in_order(rows["numerator"], WORK)
+    models = parts.in_order(rows["model"], ARCHITECTURES)
+    keys = {
+        "benchmark": rows["benchmark"],
+        "work": rows["numerator"].map(work.index),
+        "digits": rows["setting"].str.len(),  # batch 32 before batch 128
+        "setting": rows["setting"],
+        "model": rows["model"].map(models.index),
+    }
+    return rows.loc[pd.DataFrame(keys).sort_values(list(keys)).index]
 
 
 def _points(axis: Axes, rows: pd.DataFrame, text: Callable[[float], str]) -> None:
@@ -255,12 +270,13 @@ def _points(axis: Axes, rows: pd.DataFrame, text: Callable[[float], str]) -> Non
     ]
     parts.sideways(axis, ys, names)
     axis.set_ylim(-len(rows) + 0.3, 0.7)
+    for aim in ("at_least", "at_most"):
+        axis.plot(rows[aim], ys, "|", color=GREY, ms=9, mew=1.5)
     axis.hlines(ys, rows["low"], rows["high"], color=OURS, lw=1.5)
     axis.plot(rows["ratio"], ys, "o", color=OURS, ms=5, clip_on=False)
-    for aim in ("at_least", "at_most"):
-        axis.plot(rows[aim], ys, "|", color=GREY, ms=10, mew=2)
-    for y, ratio, high in zip(ys, rows["ratio"], rows["high"], strict=True):
-        parts.beside(axis, high, y, text(ratio))
+    for y, ratio in zip(ys, rows["ratio"], strict=True):
+        place = axis.get_yaxis_transform()  # in a column at the right of the panel
+        axis.text(1.03, y, text(ratio), va="center", fontsize=8, transform=place)
 
 
 def _plain(axis: Axes, rows: pd.DataFrame, settings: Sequence[str], ratio: float | None) -> None:

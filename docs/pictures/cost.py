@@ -1,0 +1,126 @@
+"""Draws docs/pictures/cost_*.svg and fills the tables of docs/cost.md, all from cost.csv beside it.
+
+Run it: python docs/pictures/cost.py, with a newer results/tables/cost.csv behind it to take that.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from equitune.results import tables
+from equitune.results.figures.cost import EXPERIMENTS, FIGURES
+from equitune.results.figures.image import ARCHITECTURES
+from equitune.results.style import look
+
+FOLDER = Path(__file__).parent
+TABLE, PAGE = FOLDER / "cost.csv", FOLDER.parent / "cost.md"
+# parts of the page: the benchmarks whose rows stand there
+PARTS = {
+    "loop": ["loop"],
+    "floor": ["floor"],
+    "order": ["order"],
+    "memory": ["memory"],
+    "features": ["frozen", "precision"],
+    "peers": ["peer_rate", "peer_error"],
+    "state": ["state", "state_run"],
+}
+HEAD = ("model", "\\|G\\|", "what", "ratio", "range", "n", "both sides", "aim")
+
+
+def read(path: Path = TABLE) -> pd.DataFrame:
+    """Return the rows of a table of costs."""
+    return tables.read(path, tables.COST_COLUMNS)
+
+
+def fill(page: str, cost: pd.DataFrame) -> str:
+    """Return the page with what stands between <!-- name --> and <!-- /name --> written anew."""
+    texts = {name: table(cost[cost["benchmark"].isin(kinds)]) for name, kinds in PARTS.items()}
+    texts |= {"machine": machine(cost), "missed": missed(cost)}
+    return re.sub(
+        r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)",
+        lambda match: f"{match[1]}{texts[match[2]]}\n{match[3]}",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def table(rows: pd.DataFrame) -> str:
+    """Return rows as a table of Markdown, the plain model against itself left out."""
+    rows = rows[(rows["order"] > 1) | ~rows["benchmark"].isin(["order", "memory"])]
+    cells = [
+        (
+            f"{ARCHITECTURES.get(row.model, row.model)}, {row.setting}",
+            f"{row.order}",
+            f"{row.numerator} / {row.denominator}".replace("|", "\\|"),
+            f"{row.ratio:.3g}" if row.n else row.note,
+            f"{row.low:.3g}–{row.high:.3g}" if row.n > 1 else "",
+            f"{row.n}",
+            sides(row) if row.n else "",
+            aim(row),
+        )
+        for row in rows.itertuples()
+    ]
+    lines = [HEAD, ["---"] * len(HEAD), *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def sides(row) -> str:
+    """Return what both sides took."""
+    scale, unit = (1e6, "MB") if row.unit == "bytes" else (1, row.unit)
+    return f"{number(row.value / scale)} / {number(row.denominator_value / scale)} {unit}"
+
+
+def number(value: float) -> str:
+    """Return three digits, and of a large number all before the point."""
+    return f"{value:,.0f}".replace(",", " ") if value >= 1000 else f"{value:.3g}"
+
+
+def aim(row) -> str:
+    """Return the aim, or nothing where there is none."""
+    bounds = (("≥", row.at_least), ("≤", row.at_most))
+    return " ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound == bound)
+
+
+def machine(cost: pd.DataFrame) -> str:
+    """Return what was measured on."""
+    facts = cost[["machine", "cores", "threads", "torch"]].drop_duplicates()
+    return "\n".join(
+        f"{row.machine}, {row.cores} cores, {row.threads} thread, torch {row.torch}."
+        for row in facts.itertuples()
+    )
+
+
+def missed(cost: pd.DataFrame) -> str:
+    """Return the measurements whose median is on the wrong side of the aim, as a list."""
+    wrong = cost[(cost["ratio"] < cost["at_least"]) | (cost["ratio"] > cost["at_most"])]
+    lines = [
+        f"- {EXPERIMENTS[row.experiment]}, {row.benchmark}, "
+        f"{ARCHITECTURES.get(row.model, row.model)}, {row.setting}, {row.numerator}: "
+        f"{row.ratio:.4g} ({row.low:.4g}–{row.high:.4g}), aim {aim(row)}"
+        for row in wrong.itertuples()
+    ]
+    return "\n".join(lines) or "Nothing."
+
+
+def draw(cost: pd.DataFrame) -> None:
+    """Draw every figure."""
+    facts = {"Date": None, "Creator": None}
+    for name, drawing in FIGURES.items():
+        figure, _ = drawing(cost)
+        with look():
+            figure.savefig(FOLDER / f"{name}.svg", metadata=facts, bbox_inches="tight")
+
+
+def main() -> None:
+    """Take a newer table if one is given, draw, and fill the page."""
+    if len(sys.argv) > 1:
+        tables.write(read(Path(sys.argv[1])), TABLE)
+    cost = read()
+    draw(cost)
+    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), cost), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

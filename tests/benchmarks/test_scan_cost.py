@@ -1,0 +1,89 @@
+"""The loop computes the same model, the floor passes all copies of a batch; no speed is tested."""
+
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from equitune.config import Permutation, Seq2SeqModel, Training
+from equitune.manifests import write_manifest
+from equitune.scan.data import ACTIONS, COMMANDS, END, Pairs
+from equitune.scan.experiment import build
+
+TURNS = Permutation([["right", "left"]], [["I_TURN_RIGHT", "I_TURN_LEFT"]])
+TRAINING = Training(steps=1, batch_size=2, learning_rate=1e-3)
+LINES = [
+    ("jump right", "I_TURN_RIGHT I_JUMP"),
+    ("walk", "I_WALK"),
+    ("run left twice", "I_TURN_LEFT I_RUN I_TURN_LEFT I_RUN"),
+]
+
+
+@pytest.fixture(scope="module")
+def cost(script):
+    return script("scan_cost")
+
+
+@pytest.fixture
+def pairs():
+    commands, actions = (
+        torch.nn.utils.rnn.pad_sequence(
+            [torch.tensor([*map(words.index, line[side].split()), END]) for line in LINES],
+            batch_first=True,
+        )
+        for side, words in enumerate((COMMANDS, ACTIONS))
+    )
+    return Pairs(commands, actions)
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    model = build("GRU", Seq2SeqModel(embedding=8, hidden=8), "equitune", TURNS)
+    torch.nn.init.normal_(model.module.action_embedding.weight)  # differences show
+    return model
+
+
+def test_the_loop_and_the_model_agree(cost, model, pairs):
+    model.eval()
+    loop = cost.PaperLoop(model.module, cost.dictionaries(model))
+    with torch.no_grad():
+        fast = model(pairs.commands, pairs.prefixes())
+        for row, (command, actions) in enumerate(LINES):
+            slow = torch.cat(loop.combined(command.split(), actions.split(), forced=True))
+            torch.testing.assert_close(slow, fast[row, : len(slow)])
+        plain = model.module(pairs.commands, pairs.prefixes())
+    assert not torch.allclose(plain[0, :2], fast[0, :2], atol=1e-3)
+
+
+def test_the_floor_passes_every_pair_as_often_as_the_group_has_elements(
+    cost, model, pairs, monkeypatch
+):
+    seen, loss = [], cost.sequence_loss
+    monkeypatch.setattr(
+        cost, "sequence_loss", lambda m, batch: seen.append(len(batch)) or loss(m, batch)
+    )
+    cost.training_pass(model, pairs, TRAINING)()
+    assert sorted(seen) == [1, 2]
+    seen.clear()
+    cost.training_pass(model, pairs, TRAINING, copies=3)()
+    assert sorted(seen) == [3, 6]
+
+
+def test_every_stage_is_measured_and_tuning_against_the_floor_too(cost, model, pairs, tmp_path):
+    facts = {"architecture": "GRU", "method": "equitune", "group": "turns", "seed": 0}
+    facts |= {"model": asdict(Seq2SeqModel(embedding=8, hidden=8)), "permutation": asdict(TURNS)}
+    model.save_pretrained(tmp_path)
+    write_manifest(tmp_path / "manifest.json", facts)
+    parts = {"train": pairs, "test": pairs}
+    found = [
+        (row["benchmark"], row["numerator"], row["order"], row["at_least"])
+        for stage in cost.AIMS
+        for row in cost.measure(stage, tmp_path / "model.safetensors", parts, TRAINING, 1, 3)
+    ]
+    assert found == [
+        ("loop", "pretraining", 1, 60),
+        ("loop", "equi-tuning", 2, 50),
+        ("floor", "equi-tuning", 2, None),
+        ("loop", "evaluation", 2, 35),
+    ]
