@@ -128,7 +128,7 @@ def cost_table(parts: Parts, output: Output) -> None:
     """Write cost.csv: what the benchmarks have measured."""
     from equitune.results import tables
 
-    tables.write(tables.gather(parts, tables.COST_COLUMNS, tables.COST_KEYS), output)
+    _write(tables.gather(parts, tables.COST_COLUMNS, tables.COST_KEYS), output, parts)
 
 
 def _runs(

@@ -187,6 +187,7 @@ def test_costs_come_from_the_parts_and_are_drawn_without_other_tables(root, tmp_
     gather(tmp_path, "cost", "cost")
     table = tables.read(tmp_path / "tables" / "cost.csv", tables.COST_COLUMNS)
     assert table["benchmark"].tolist() == sorted(COSTS)
+    assert (tmp_path / "tables" / "cost.manifest.json").exists()
     published = root / "resources" / "published.csv"
     drawn = tmp_path / "drawn"
     places = ["--tables", tmp_path / "tables", "--published", published, "--output", drawn]
