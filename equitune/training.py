@@ -70,11 +70,14 @@ def make_optimizer(
     schedules = torch.optim.lr_scheduler
     schedule: torch.optim.lr_scheduler.LRScheduler
     if settings.schedule == "one_cycle":
+        steps, warmup = max(settings.steps, 1), settings.warmup
+        if steps * warmup == 1:
+            warmup *= 1 + 1e-6  # torch divides by the length of a rise, less its first step
         schedule = schedules.OneCycleLR(
             optimizer,
             settings.learning_rate,
-            total_steps=max(settings.steps, 1),
-            pct_start=settings.warmup,
+            total_steps=steps,
+            pct_start=warmup,
             cycle_momentum=False,
         )
     elif settings.schedule == "cosine":

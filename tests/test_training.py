@@ -235,3 +235,10 @@ def test_schedules_begin_and_end_where_they_should(schedule, first, last):
     assert rates[0] == pytest.approx(first)
     assert rates[-1] == pytest.approx(last, abs=2e-4)
     assert max(rates) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("steps", [1, 5, 9, 10, 11])
+def test_a_rise_of_one_step_or_less_ends(steps):
+    weights, history = run(settings(steps=steps, warmup=0.1))
+    assert history.kept == steps
+    assert weights.isfinite().all()
