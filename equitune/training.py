@@ -131,6 +131,7 @@ def fit(
     run.resume(state.load() if state else None)
     history, batches = run.history, list[Tensor]()
     began = started = saved = time.monotonic()
+    cost = 0.0  # of the last save, in seconds
     before = history.seconds
     model.train()
     with Progress(label, settings.steps, start=run.step) as progress:
@@ -170,14 +171,16 @@ def fit(
             progress.note(loss=value.detach())
             progress.advance(run.step)
             stop = interruption.reason() if run.step < settings.steps else None
-            if state and (stop or time.monotonic() - saved >= _interval(settings, saved - began)):
+            unsaved = time.monotonic() - saved
+            if state and (stop or unsaved >= _interval(settings, saved - began, cost)):
                 if not batches:
                     run.epoch_state = generator.get_state()
                 pause = time.monotonic()
                 state.save(run.content())
                 saved = time.monotonic()
-                history.state_seconds += saved - pause
-                started += saved - pause
+                cost = saved - pause
+                history.state_seconds += cost
+                started += cost
             if stop:
                 kept = "the same command goes on from there" if state else "nothing of it is kept"
                 raise Interrupted(
@@ -191,13 +194,18 @@ def fit(
     return history
 
 
-def _interval(settings: Training, trained: float) -> float:
-    """Return the seconds to the next save, of a process that has saved so much of its training.
+def _interval(settings: Training, trained: float, cost: float) -> float:
+    """Return the seconds to the next save, at most `save_seconds`.
 
-    They double up to `save_seconds`: a process that is killed early has lost half its work at most,
-    so that a run gets on however often it is killed.
+    They double, so that a process that is killed early has lost half its work at most, and a run
+    gets on however often it is killed; but a save that takes long is not repeated soon.
+
+    Args:
+        settings: of the training.
+        trained: seconds of this process's training that have been saved.
+        cost: seconds that the last save took.
     """
-    return min(max(trained, settings.save_seconds / 8), settings.save_seconds)
+    return min(max(trained, settings.save_seconds / 8, 40 * cost), settings.save_seconds)
 
 
 def _gradients(

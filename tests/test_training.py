@@ -114,18 +114,26 @@ def test_the_time_that_states_take_is_no_training_time(tmp_path, monkeypatch):
     assert (history.seconds, history.state_seconds) == (10, 1100)
 
 
-def test_states_are_written_soon_and_then_at_the_interval(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("cost", "expected"),
+    [(0, [4, 8, 16, 32, 64, 96]), (0.5, [4, 24.5, 50, 82.5, 115])],  # not soon after a slow one
+)
+def test_states_are_written_soon_and_then_at_the_interval(tmp_path, monkeypatch, cost, expected):
     now, saves = 0, []
 
-    def pass_time():
+    def pass_time(seconds=1):
         nonlocal now
-        now += 1
+        now += seconds
+
+    def save(state, content):
+        saves.append(now)
+        pass_time(cost)
 
     monkeypatch.setattr(training.time, "monotonic", lambda: now)
     monkeypatch.setattr(interruption, "reason", pass_time)  # a second a step
-    monkeypatch.setattr(states.State, "save", lambda state, content: saves.append(now))
+    monkeypatch.setattr(states.State, "save", save)
     run(settings(steps=120, save_seconds=32), state_in(tmp_path))
-    assert saves == [4, 8, 16, 32, 64, 96]
+    assert saves == expected
 
 
 def test_a_run_without_a_state_says_that_nothing_is_kept(monkeypatch):
