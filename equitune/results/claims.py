@@ -10,17 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from math import isnan, nan, sqrt
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
-from pydantic import Field
-from pydantic.dataclasses import dataclass
 from scipy import stats
 
-from equitune.config import IDENTITY
-from equitune.config.base import STRICT
 from equitune.results import evidence, sentences
-from equitune.results.evidence import Rows
+from equitune.results.claim import AtLeast, Claim, Condition, Rows
 
 CLAIM_COLUMNS = (
     "claim",
@@ -36,47 +32,6 @@ CLAIM_COLUMNS = (
     "note",
 )
 CONFIDENCE = 0.95
-
-
-@dataclass(config=STRICT, frozen=True)
-class Condition:
-    """What has to hold of the runs of a method, or of how they compare with another's."""
-
-    method: str
-    minus: str | None = None
-    over: str | None = None
-    size: bool = False
-    measure: str | None = None
-    at_least: float | None = None
-    at_most: float | None = None
-    exceeds: float | None = None
-    reaches: float | None = None
-
-
-@dataclass(config=STRICT, frozen=True)
-class AtLeast:
-    """A number that a setting must not fall below."""
-
-    at_least: float
-
-
-@dataclass(config=STRICT, frozen=True)
-class Claim:
-    """A claim, the runs it is about, and the conditions that it is tested by."""
-
-    claim: str
-    source: str
-    table: Literal["scan", "image", "fairness"]
-    rows: Rows
-    measure: str
-    tests: list[Condition] = Field(min_length=1)
-    each: dict[str, dict[str, str]] = Field(default_factory=dict)
-    group: str = IDENTITY
-    data: str | None = None
-    published_as: dict[str, str] = Field(default_factory=dict)
-    seeds: int = 1
-    at_least: dict[str, float] = Field(default_factory=dict)
-    needs: dict[str, AtLeast | str | None] = Field(default_factory=dict)
 
 
 def judge(

@@ -329,9 +329,10 @@ def claims(
     ] = None,
 ) -> None:
     """Test the papers' claims on the tables that are there, whoever made them."""
-    from equitune import options
+    from equitune import options, texts
     from equitune.results import claims as judged
     from equitune.results import tables as read
+    from equitune.results.claim import Claim
 
     columns = {
         "scan": read.SCAN_COLUMNS,
@@ -341,7 +342,7 @@ def claims(
     paths = {name: tables / f"{name}.csv" for name in columns}
     read.write(
         judged.judge(
-            options.settings(list[judged.Claim], claims.read_text(encoding="utf-8"), str(claims)),
+            options.settings(list[Claim], texts.read_text(claims), str(claims)),
             {name: read.read(path, columns[name]) for name, path in paths.items() if path.exists()},
             read.read(published, read.PUBLISHED_COLUMNS),
             options.settings(dict[str, Any], settings, "--settings") if settings else None,

@@ -6,19 +6,15 @@ It decides nothing; `claims` does.
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from equitune.config import GROUPLESS, IDENTITY
+from equitune.results.claim import Claim, Condition, Rows
 from equitune.results.tables import FAIRNESS_KEYS, IMAGE_KEYS, SCAN_KEYS
-
-if TYPE_CHECKING:
-    from equitune.results.claims import Claim, Condition
 
 KEYS = {"scan": SCAN_KEYS, "image": IMAGE_KEYS, "fairness": FAIRNESS_KEYS}
 PUBLISHED_KEYS = ["experiment", "dataset", "architecture", "method", "demographic", "metric"]
-Rows = dict[str, str | list[str]]
 
 
 def choose(table: pd.DataFrame | None, wanted: Rows) -> pd.DataFrame | None:

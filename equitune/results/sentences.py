@@ -6,12 +6,10 @@ The words come from the same fields as the tests, so that they cannot say someth
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
-if TYPE_CHECKING:
-    from equitune.results.claims import Claim, Condition
+from equitune.results.claim import Claim, Condition
 
 
 def rule(claim: Claim) -> str:

@@ -9,6 +9,7 @@ import yaml
 
 from equitune import cli, options
 from equitune.results import claims, tables
+from equitune.results.claim import Claim
 
 PAPER = {
     "image.weights": "imagenet",
@@ -83,7 +84,7 @@ def fairness(gaps=GAP, model="gpt2", seeds=SEEDS, axes=PAIRS, costly=1.01, tv=0.
 @pytest.fixture(scope="module")
 def listed(root):
     path = root / "resources" / "claims.yaml"
-    return options.settings(list[claims.Claim], path.read_text(), "claims.yaml")
+    return options.settings(list[Claim], path.read_text(), "claims.yaml")
 
 
 @pytest.fixture(scope="module")
