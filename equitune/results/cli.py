@@ -334,11 +334,9 @@ def claims(
     from equitune.results import tables as read
     from equitune.results.claim import Claim
 
-    columns = {
-        "scan": read.SCAN_COLUMNS,
-        "image": read.IMAGE_COLUMNS,
-        "fairness": read.FAIRNESS_COLUMNS,
-    }
+    names = "scan", "image", "fairness"
+    shapes = read.SCAN_COLUMNS, read.IMAGE_COLUMNS, read.FAIRNESS_COLUMNS
+    columns = dict(zip(names, shapes, strict=True))
     paths = {name: tables / f"{name}.csv" for name in columns}
     read.write(
         judged.judge(
