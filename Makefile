@@ -35,7 +35,7 @@ lint: $(READY)
 	snakemake --lint
 
 unit: $(READY)
-	pytest -q -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	pytest -q -n logical --maxprocesses 4 --dist loadfile
 
 # the built wheel in an empty environment: the core alone, then with its extras
 test-wheel: $(READY)
