@@ -43,7 +43,7 @@ test-wheel: $(READY)
 
 # two default runs, one of them killed twenty times: docs/reliability.md
 test-faults: $(READY)
-	python tests/faults/whole_run.py --kills 20 --output docs/reliability
+	python tests/faults/whole_run.py --kills 20 --output docs/pictures/reliability
 
 test-cluster: $(READY)
 	tests/cluster/slurm.sh install

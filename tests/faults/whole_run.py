@@ -147,9 +147,9 @@ def draw(rows, whole_seconds, verdict):
             color=style.WRONG,
             label=f"Snakemake and all jobs killed ({len(kills)})",
         )
-        axes.axvline(
-            whole_seconds / 60, color=style.RIGHT, linestyle=":", label="run left alone ends"
-        )
+        if whole_seconds:
+            line = {"color": style.RIGHT, "linestyle": ":", "label": "run left alone ends"}
+            axes.axvline(whole_seconds / 60, **line)
         axes.set(xlabel="time (minutes)", ylabel="jobs done (%)", ylim=(0, 104), xlim=(0, None))
         axes.set_title(verdict, fontsize="medium")
         axes.legend(loc="lower right")
