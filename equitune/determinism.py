@@ -1,6 +1,6 @@
 """How far two runs agree, and every random generator that a run draws from; knows no experiment.
 
-torch is imported where it is used, as the command line imports this module for its options.
+torch and NumPy are imported where they are used, as the command line imports this module too.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import random
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +49,7 @@ def apply() -> None:
 
 def seeded(seed: int) -> torch.Generator:
     """Seed all global generators (weights, dropout, augmentation); return one for the data."""
+    import numpy as np
     import torch
 
     random.seed(seed)
@@ -61,6 +60,7 @@ def seeded(seed: int) -> torch.Generator:
 
 def random_states() -> dict[str, Any]:
     """Return the states of all global generators, as `torch.load(weights_only=True)` takes them."""
+    import numpy as np
     import torch
 
     numpy = np.random.get_state(legacy=False)
@@ -77,6 +77,7 @@ def random_states() -> dict[str, Any]:
 
 def restore_random_states(states: dict[str, Any]) -> None:
     """Put all global generators back to where `random_states` found them."""
+    import numpy as np
     import torch
 
     random.setstate(states["python"])

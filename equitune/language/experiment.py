@@ -167,7 +167,6 @@ def generate(
     model, tokenizer = load(base, device, sampling.precision)
     choice = Choice(sampling.temperature, sampling.top_k, sampling.top_p)
     stops = _stops(tokenizer)
-    checksums = {file.name: sha256(file) for file in weights(base)}
     asked_for = _asked_for(prompts, axes, tasks)
     settings = {
         "model": name,
@@ -180,6 +179,7 @@ def generate(
     }
     inputs = _inputs(base, axes, prompts)
     read = {str(path): sha256(path) for path in inputs}
+    checksums = {file.name: read[str(file)] for file in weights(base)}
     state = state_of(state_folder, output, {**settings, "inputs": read})
     kept = state.load() if state else None
     samples = [Sample(**row) for row in kept["samples"]] if kept else []
