@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from equitune import actions
+    from equitune.combine import Mean, Select, Weighted
     from equitune.equivariance import (
         assert_equivariant,
         equivariance_error,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
         ProductGroup,
         SymmetricGroup,
     )
-    from equitune.symmetrize import EquiTuned, Mean, Select, Weighted
+    from equitune.symmetrize import EquiTuned
 
 __version__ = "0.1.0"
 
@@ -43,7 +44,8 @@ __all__ = [
 
 _HOMES = {
     "groups": ("CyclicGroup", "DihedralGroup", "FiniteGroup", "ProductGroup", "SymmetricGroup"),
-    "symmetrize": ("EquiTuned", "Mean", "Select", "Weighted"),
+    "combine": ("Mean", "Select", "Weighted"),
+    "symmetrize": ("EquiTuned",),
     "equivariance": ("assert_equivariant", "equivariance_error", "equivariance_report"),
 }
 

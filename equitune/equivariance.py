@@ -9,7 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from equitune.actions import Action, as_input_actions, check_inputs
+from equitune.actions import (
+    Action,
+    InputActions,
+    as_input_actions,
+    check_inputs,
+    move_inputs,
+)
 from equitune.symmetrize import EquiTuned
 
 # largest relative error that rounding explains in a model of usual depth; integers must agree
@@ -24,7 +30,10 @@ Model = Callable[..., Tensor]
 
 
 def equivariance_error(
-    model: Model, input_action: Action | Sequence[Action], output_action: Action, *inputs: Tensor
+    model: Model,
+    input_action: Action | Sequence[Action | None],
+    output_action: Action,
+    *inputs: Any,
 ) -> Tensor:
     """Return for each element how far f(gx) is from g f(x), relative to the largest output.
 
@@ -53,9 +62,9 @@ def equivariance_error(
 
 def equivariance_report(
     model: Model,
-    input_action: Action | Sequence[Action],
+    input_action: Action | Sequence[Action | None],
     output_action: Action,
-    *inputs: Tensor,
+    *inputs: Any,
     tolerance: float | None = None,
 ) -> str:
     """Return a text: error per element, what precision allows, a verdict and the cause.
@@ -85,9 +94,9 @@ def equivariance_report(
 
 def assert_equivariant(
     model: Model,
-    input_action: Action | Sequence[Action],
+    input_action: Action | Sequence[Action | None],
     output_action: Action,
-    *inputs: Tensor,
+    *inputs: Any,
     tolerance: float | None = None,
 ) -> None:
     """Raise if f(gx) differs from g f(x) by more than rounding; arguments as for the report.
@@ -104,9 +113,9 @@ def assert_equivariant(
 
 def _examine(
     model: Model,
-    input_action: Action | Sequence[Action],
+    input_action: Action | Sequence[Action | None],
     output_action: Action,
-    inputs: Sequence[Tensor],
+    inputs: Sequence[Any],
     tolerance: float | None,
 ) -> tuple[bool, str]:
     """Return whether the model passes, and the report."""
@@ -138,7 +147,7 @@ def _examine(
 
 
 def _errors(
-    model: Model, actions: Sequence[Action], output_action: Action, inputs: Sequence[Tensor]
+    model: Model, actions: InputActions, output_action: Action, inputs: Sequence[Any]
 ) -> tuple[Tensor, torch.dtype]:
     """Return the errors (|G|,) and the dtype of the output."""
     output = model(*inputs)
@@ -149,7 +158,7 @@ def _errors(
         )
     errors = []
     for g in output_action.group.elements:
-        moved = model(*(action(g, x) for action, x in zip(actions, inputs, strict=True)))
+        moved = model(*move_inputs(actions, g, inputs))
         errors.append(_difference(moved, output_action(g, output), output))
     return torch.tensor(errors, dtype=torch.float64), output.dtype
 
@@ -207,17 +216,17 @@ def _verdict(errors: Tensor, dtype: torch.dtype, rounding: float, tolerance: flo
 
 def _cause(
     model: nn.Module,
-    actions: Sequence[Action],
+    actions: InputActions,
     output_action: Action,
-    inputs: Sequence[Tensor],
+    inputs: Sequence[Any],
     tolerance: float,
 ) -> str:
     """Say which submodule is the first that does not follow the group."""
-    fitting = [*actions, output_action]
+    fitting = [action for action in (*actions, output_action) if action is not None]
     calls = _record(model, inputs)
     worst: dict[int, float] = {}
     for g in output_action.group.elements:
-        moved_inputs = [action(g, x) for action, x in zip(actions, inputs, strict=True)]
+        moved_inputs = move_inputs(actions, g, inputs)
         moved_calls = _record(model, moved_inputs)
         for i, ((name, _, tensors), (moved_name, _, moved)) in enumerate(
             zip(calls, moved_calls, strict=False)
@@ -257,7 +266,7 @@ def _unaccounted(x: Tensor, moved: Tensor, g: int, fitting: Sequence[Action]) ->
     return min((error for error in errors if error == error), default=float("inf"))  # no nan
 
 
-def _record(model: nn.Module, inputs: Sequence[Tensor]) -> list[tuple[str, str, list[Tensor]]]:
+def _record(model: nn.Module, inputs: Sequence[Any]) -> list[tuple[str, str, list[Tensor]]]:
     """Run the model; return name, class and output tensors of each call, as they finish."""
     calls: list[tuple[str, str, list[Tensor]]] = []
 
@@ -271,7 +280,7 @@ def _record(model: nn.Module, inputs: Sequence[Tensor]) -> list[tuple[str, str, 
     inside = [
         f"{name}." if name else ""
         for name, module in model.named_modules()
-        if isinstance(module, EquiTuned | Action)
+        if isinstance(module, EquiTuned)
     ]
     handles = [
         module.register_forward_hook(hook(name))

@@ -174,8 +174,15 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> No
 
 
 def misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """Name every missing, unexpected and misshapen key of a state dict; "" where all is well."""
+    """Name every missing, unexpected and misshapen key of a state dict; "" where all is well.
+
+    What a module keeps beside its weights, its extra state, is left to the module.
+    """
     problems = []
+    expected, found = (
+        {key: x for key, x in state.items() if not key.endswith("_extra_state")}
+        for state in (expected, found)
+    )
     if missing := sorted(expected.keys() - found.keys()):
         problems.append(f"missing {', '.join(missing)}")
     if unexpected := sorted(found.keys() - expected.keys()):

@@ -11,18 +11,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from equitune.actions import Action, as_input_actions, check_inputs, from_config
+from equitune.actions import (
+    Action,
+    InputActions,
+    as_input_actions,
+    check_inputs,
+    fingerprint,
+    from_config,
+    readable,
+)
+from equitune.combine import Mean, Select, Weighted
 from equitune.copies import checkpointed, unique_rows
 from equitune.groups import FiniteGroup
 from equitune.pretrained import check_keys, read_folder, without_ties, write_folder
+
+__all__ = ["EquiTuned", "Mean", "Select", "Weighted"]
 
 CONFIG_KEYS = ("input_actions", "output_action", "combine", "chunk_size", "dedupe", "frozen")
 
@@ -33,6 +43,8 @@ class EquiTuned(nn.Module):
     Args:
         module: the model M, which maps (batch, …) to one tensor (batch, …).
         input_action: how the group moves the input; a tuple, one for each, if there are several.
+            In a tuple, None stands for an input without a batch that does not move: whatever it
+            is, M gets it as it is.
         output_action: how the group moves the output; ``Trivial(group)`` for invariance.
         combine: `Mean` (the default), `Weighted` or `Select`.
         chunk_size: how many copies pass through M at once, by default all |G|. Fewer bound the
@@ -41,11 +53,13 @@ class EquiTuned(nn.Module):
             statistics from the copies that pass together.
         dedupe: compute equal rows among the copies once; for integer inputs such as token ids, of
             which the group moves only some.
-        frozen: M keeps its weights: no gradients, evaluation mode. Set on `module` itself.
+        frozen: M keeps its weights: they get no gradient, and M stays in evaluation mode. Set on
+            `module` itself; the inputs of M still get theirs.
 
     Raises:
         TypeError: module is no nn.Module, or an action no `Action`.
-        ValueError: the actions belong to different groups, or chunk_size is below 1.
+        ValueError: the actions belong to different groups, chunk_size is below 1, or frozen is
+            asked of a module of which a part is frozen already.
 
     Example:
         >>> from equitune.actions import Rotate90, Trivial
@@ -60,7 +74,7 @@ class EquiTuned(nn.Module):
     def __init__(
         self,
         module: nn.Module,
-        input_action: Action | Sequence[Action],
+        input_action: Action | Sequence[Action | None],
         output_action: Action,
         combine: nn.Module | None = None,
         *,
@@ -81,25 +95,27 @@ class EquiTuned(nn.Module):
         if chunk_size is not None and chunk_size < 1:
             raise ValueError(f"chunk_size is {chunk_size}: expected at least 1, or None for all")
         self.module = module
-        self.input_actions = nn.ModuleList(as_input_actions(input_action, output_action))
+        self.input_actions: InputActions = as_input_actions(input_action, output_action)
         self.output_action = output_action
         self.combine = Mean() if combine is None else combine
         self.chunk_size = chunk_size
         self.dedupe = dedupe
         self.frozen = frozen
         if frozen:
+            _check_nothing_is_frozen(module)
             module.requires_grad_(False).eval()
+        self.register_load_state_dict_pre_hook(_before_loading)  # type: ignore[no-untyped-call]
 
     @property
     def group(self) -> FiniteGroup:
         """The group under which the model is equivariant."""
         return self.output_action.group
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Any) -> Tensor:
         """Return M_G(x).
 
         Args:
-            inputs: (batch, …) each, one for each input action.
+            inputs: (batch, …) each, one for each input action; anything where the action is None.
 
         Returns:
             (batch, …), in the shape that the module gives for one copy.
@@ -113,58 +129,69 @@ class EquiTuned(nn.Module):
         combined: Tensor = self.combine(outputs, self.output_action)
         return combined  # (batch, …)
 
-    def orbit_outputs(self, *inputs: Tensor) -> Tensor:
+    def orbit_outputs(self, *inputs: Any) -> Tensor:
         """Return M(gx) for every g, not yet moved back: (|G|, batch, …); errors as `forward`."""
-        actions = self._input_actions()
-        check_inputs(actions, inputs)
-        order, batch = self.group.order, inputs[0].shape[0]
+        batch = check_inputs(self.input_actions, inputs)
+        order = self.group.order
         at_once = order if self.chunk_size is None else min(self.chunk_size, order)
-        if self.dedupe:
-            pairs = zip(actions, inputs, strict=True)
-            copies = [action.orbit(x).flatten(0, 1) for action, x in pairs]  # (|G|·batch, …)
-            first, origin = unique_rows(copies)
-            rows = max(at_once * batch, 1)
-            parts = zip(*(torch.split(x[first], rows) for x in copies), strict=True)
+        if self.dedupe and all(map(readable, self._moving(inputs))):
+            copies = self._copies(self.group.elements, inputs)
+            first, origin = unique_rows(self._moving(copies))
+            parts = [
+                self._rows(rows, copies) for rows in torch.split(first, max(at_once * batch, 1))
+            ]
             outputs = self._run(*((self._call, part) for part in parts))[origin]
         else:
             chunks = [range(g, min(g + at_once, order)) for g in range(0, order, at_once)]
-            outputs = self._run(*((partial(self._copies, chunk), inputs) for chunk in chunks))
+            outputs = self._run(*((partial(self._chunk, chunk), inputs) for chunk in chunks))
         return outputs.reshape(order, batch, *outputs.shape[1:])
 
-    def _copies(self, elements: Sequence[int], *inputs: Tensor) -> Tensor:
+    def _moving(self, inputs: Sequence[Any]) -> list[Tensor]:
+        """Return the inputs that have an action, and so a batch."""
+        return [x for x, action in zip(inputs, self.input_actions, strict=True) if action]
+
+    def _rows(self, rows: Tensor, inputs: Sequence[Any]) -> list[Any]:
+        """Return some rows of the inputs that have a batch, and the others as they are."""
+        return [x[rows] if a else x for x, a in zip(inputs, self.input_actions, strict=True)]
+
+    def _copies(self, elements: Sequence[int], inputs: Sequence[Any]) -> list[Any]:
+        """Return the inputs moved by some elements, along the batch: (elements·batch, …) each."""
+        pairs = zip(self.input_actions, inputs, strict=True)
+        return [x if action is None else _moved(action, elements, x) for action, x in pairs]
+
+    def _chunk(self, elements: Sequence[int], *inputs: Any) -> Tensor:
         """Return M(gx) for some elements, (elements·batch, …).
 
         The copies are made here, so that of several chunks only one's are in memory: they may take
         more of it than what M keeps of them.
         """
-        pairs = zip(self._input_actions(), inputs, strict=True)
-        if len(elements) == self.group.order:
-            return self._call(*[action.orbit(x).flatten(0, 1) for action, x in pairs])
-        return self._call(*[torch.cat([action(g, x) for g in elements]) for action, x in pairs])
+        return self._call(*self._copies(elements, inputs))
 
-    def _run(self, *calls: tuple[Callable[..., Tensor], Sequence[Tensor]]) -> Tensor:
+    def _run(self, *calls: tuple[Callable[..., Tensor], Sequence[Any]]) -> Tensor:
         """Return the outputs of calls with their inputs, one after the other, in one tensor.
 
         Of several calls, in training, what the backward pass needs is computed again there.
         """
         if len(calls) == 1:
             return calls[0][0](*calls[0][1])
-        if torch.is_grad_enabled() and not self.frozen:
-            return torch.cat([checkpointed(self.module, call, *inputs) for call, inputs in calls])
-        return torch.cat([call(*inputs) for call, inputs in calls])
+        inputs = [x for _, rows in calls for x in rows if isinstance(x, Tensor)]
+        constant = self.frozen and not any(x.requires_grad for x in inputs)
+        if torch.is_grad_enabled() and not constant:
+            return torch.cat([checkpointed(self.module, call, *rows) for call, rows in calls])
+        return torch.cat([call(*rows) for call, rows in calls])
 
-    def _call(self, *rows: Tensor) -> Tensor:
-        with torch.no_grad() if self.frozen else nullcontext():
-            output = self.module(*rows)
+    def _call(self, *inputs: Any) -> Tensor:
+        output = self.module(*inputs)
+        rows = self._moving(inputs)[0].shape[0]
         if not isinstance(output, Tensor):
             raise TypeError(
                 f"{type(self.module).__name__} returned {type(output).__name__}: expected one "
                 "tensor; wrap the module in one that returns, say, its .logits"
             )
-        if output.ndim == 0 or output.shape[0] != rows[0].shape[0]:
+        if output.ndim == 0 or output.shape[0] != rows:
             raise ValueError(
                 f"{type(self.module).__name__} returned shape {tuple(output.shape)} for "
-                f"{rows[0].shape[0]} examples: expected the batch in front, (batch, …)"
+                f"{rows} examples: expected the batch in front, (batch, …)"
             )
         if not (output.is_floating_point() or output.is_complex()):
             raise TypeError(
@@ -181,11 +208,33 @@ class EquiTuned(nn.Module):
         return self
 
     def extra_repr(self) -> str:
-        """Name the group and the settings."""
+        """Name the actions and the settings."""
+        inputs = ", ".join(map(repr, self.input_actions))
         return (
-            f"{self.group!r}, chunk_size={self.chunk_size}, dedupe={self.dedupe}, "
-            f"frozen={self.frozen}"
+            f"{inputs} → {self.output_action!r}, chunk_size={self.chunk_size}, "
+            f"dedupe={self.dedupe}, frozen={self.frozen}"
         )
+
+    def get_extra_state(self) -> Tensor:
+        """Return what stands for the actions in a state dict; see `actions.fingerprint`."""
+        return fingerprint([*self.input_actions, self.output_action])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Refuse the state dict of a model with other actions.
+
+        Raises:
+            ValueError: the actions of the state dict are not those of this model.
+        """
+        own = self.get_extra_state()
+        same = state.shape == own.shape and (
+            state.is_meta or torch.equal(state.detach().float().cpu().round(), own)
+        )
+        if not same:
+            raise ValueError(
+                f"the state dict is that of a model with other actions than {self.extra_repr()}: "
+                "build the model with the actions it was saved with, or load the wrapped module's "
+                "weights alone, model.module.load_state_dict(…)"
+            )
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write model.safetensors (the weights) and config.json (the actions and settings).
@@ -196,7 +245,7 @@ class EquiTuned(nn.Module):
             folder: made if it does not exist.
         """
         config = {
-            "input_actions": [action.config() for action in self._input_actions()],
+            "input_actions": [a if a is None else a.config() for a in self.input_actions],
             "output_action": self.output_action.config(),
             "combine": type(self.combine).__name__,
             "chunk_size": self.chunk_size,
@@ -234,7 +283,7 @@ class EquiTuned(nn.Module):
             )
         model = cls(
             module,
-            tuple(from_config(action) for action in config["input_actions"]),
+            tuple(a if a is None else from_config(a) for a in config["input_actions"]),
             from_config(config["output_action"]),
             combine,
             chunk_size=config["chunk_size"],
@@ -245,9 +294,6 @@ class EquiTuned(nn.Module):
         model.load_state_dict(weights, strict=False)  # the actions come from config.json
         return model
 
-    def _input_actions(self) -> list[Action]:
-        return list(self.input_actions)  # type: ignore[arg-type]
-
     def _weights(self) -> dict[str, Tensor]:
         """Return parameters and buffers of module and combine, tied ones under the first name."""
         state = self.state_dict()
@@ -256,94 +302,35 @@ class EquiTuned(nn.Module):
         )
 
 
-class Mean(nn.Module):
-    """Equi-tuning: the plain mean, 1/|G| Σ_g g⁻¹ M(gx)."""
-
-    def forward(self, outputs: Tensor, action: Action) -> Tensor:
-        """Return the combination (batch, …) of outputs M(gx), (|G|, batch, …), as M gave them."""
-        return action.unorbit(outputs).mean(dim=0)
-
-
-class Weighted(nn.Module):
-    """λ-equitune: the weighted mean, [Σ_g λ(gx)]⁻¹ Σ_g λ(gx) g⁻¹ M(gx).
-
-    From Basu et al. 2023, Efficient Equivariant Transfer Learning, arXiv 2305.09900; here λ is
-    computed from M(gx).
-
-    Args:
-        net: maps M(gx), all copies along the batch, to positive weights: (batch,), or leading
-            dimensions of the output such as (batch, positions, 1). A dimension that the output
-            action moves must be 1 or left out. That weights are positive is the net's part, e.g.
-            by a Softplus at its end; it is not checked, as a check would wait for the device.
-    """
-
-    def __init__(self, net: nn.Module) -> None:
-        """Store the net."""
-        super().__init__()
-        self.net = net
-
-    def forward(self, outputs: Tensor, action: Action) -> Tensor:
-        """Return the combination (batch, …) of outputs M(gx), (|G|, batch, …), as M gave them."""
-        weights = _per_example(self.net, outputs)
-        weights = weights / weights.sum(dim=0)
-        return (weights * action.unorbit(outputs)).sum(dim=0)
-
-
-class Select(nn.Module):
-    """Equizero: the copy of the smallest score, h⁻¹ M(hx) with h = argmin_g score(M(gx)).
-
-    From arXiv 2305.09900. The gradient is straight-through: that of the mean. Copies whose scores
-    are the smallest up to rounding are averaged, as a choice among them would break equivariance:
-    an input with a symmetry of its own has equal copies, whose outputs are moved back differently.
-
-    Args:
-        score: maps M(gx), all copies along the batch, to scores of the shapes that `Weighted`
-            takes, e.g. entropies; a module or a function.
-    """
-
-    def __init__(self, score: Callable[[Tensor], Tensor]) -> None:
-        """Store the score."""
-        super().__init__()
-        self.score = score
-
-    def forward(self, outputs: Tensor, action: Action) -> Tensor:
-        """Return the combination (batch, …) of outputs M(gx), (|G|, batch, …), as M gave them."""
-        with torch.no_grad():
-            best = _smallest(_per_example(self.score, outputs))
-        moved_back = action.unorbit(outputs)
-        chosen = moved_back.detach().masked_fill(~best, 0).sum(dim=0) / best.sum(dim=0)
-        if not moved_back.requires_grad:
-            return chosen
-        mean = moved_back.mean(dim=0)
-        return chosen + (mean - mean.detach())  # the value of chosen, the gradient of the mean
-
-
-def _smallest(scores: Tensor) -> Tensor:
-    """Return where scores (|G|, …) are the smallest of the copies, up to 64 units of rounding."""
-    lowest = scores.amin(dim=0)
-    if not scores.is_floating_point():
-        return scores == lowest
-    sizes = scores.abs().masked_fill(scores.isinf(), 0).amax(dim=0)
-    return (scores == lowest) | (scores <= lowest + 64 * torch.finfo(scores.dtype).eps * sizes)
-
-
-def _per_example(net: Callable[[Tensor], Tensor], outputs: Tensor) -> Tensor:
-    """Return net of every copy (|G|, batch, …), with as many dimensions as outputs."""
-    order, batch = outputs.shape[:2]
-    values = net(outputs.flatten(0, 1))
-    if values.ndim == 0 or values.shape[0] != order * batch:
+def _check_nothing_is_frozen(module: nn.Module) -> None:
+    """Refuse to freeze what somebody chose to train, such as adapters in a frozen model."""
+    trained = [p.requires_grad for p in module.parameters()]
+    if any(trained) and not all(trained):
         raise ValueError(
-            f"net gave shape {tuple(values.shape)} for {order * batch} copies: expected one number "
-            "for each, (batch,) or (batch, 1)"
+            f"frozen=True would freeze the {sum(trained)} of {len(trained)} parameters of "
+            f"{type(module).__name__} that are still trained, such as adapters: leave frozen out "
+            "to train these alone, or call module.requires_grad_(False) first to freeze them too"
         )
-    values = values.reshape(order, batch, *values.shape[1:])
-    while values.ndim > outputs.ndim and values.shape[-1] == 1:
-        values = values.squeeze(-1)
-    values = values.reshape(*values.shape, *[1] * (outputs.ndim - values.ndim))
-    fits = zip(values.shape, outputs.shape, strict=False)
-    if values.ndim > outputs.ndim or any(v not in (1, size) for v, size in fits):
-        raise ValueError(
-            f"net gave shape {tuple(values.shape[1:])} for outputs {tuple(outputs.shape[1:])}: "
-            "expected (batch,), or the leading dimensions of the output, each whole or 1"
-        )
-    return values
+
+
+def _moved(action: Action, elements: Sequence[int], x: Tensor) -> Tensor:
+    """Return x moved by some elements, along the batch, in the memory format of x."""
+    if len(elements) == action.group.order:
+        copies = action.orbit(x).flatten(0, 1)
+    else:
+        copies = torch.cat([action(g, x) for g in elements])
+    for dimensions, layout in ((4, torch.channels_last), (5, torch.channels_last_3d)):
+        if x.ndim == dimensions and x.is_contiguous(memory_format=layout) and not x.is_contiguous():
+            return copies.contiguous(memory_format=layout)
+    return copies
+
+
+def _before_loading(model: EquiTuned, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Take state dicts that say nothing of the actions, or hold them as version 0.1.0 did."""
+    inputs = [(f"input_actions.{i}", action) for i, action in enumerate(model.input_actions)]
+    for name, action in [*inputs, ("output_action", model.output_action)]:
+        rows = state.pop(f"{prefix}{name}.permutations", None)
+        own = getattr(action, "permutations", None)
+        if rows is not None and (own is None or not torch.equal(rows.cpu(), own)):
+            state[f"{prefix}_extra_state"] = torch.empty(0)  # nobody's: refused
+    state.setdefault(f"{prefix}_extra_state", model.get_extra_state())

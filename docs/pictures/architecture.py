@@ -23,7 +23,15 @@ FLOORS = {
     "experiments": ("scan", "image", "language"),
     "results": ("results",),
     "training": ("training", "runs", "memory"),
-    "core": ("groups", "actions", "copies", "symmetrize", "equivariance", "pretrained"),
+    "core": (
+        "groups",
+        "actions",
+        "copies",
+        "combine",
+        "symmetrize",
+        "equivariance",
+        "pretrained",
+    ),
     "services": (),
 }
 MOTTOS = {

@@ -5,18 +5,71 @@ Every action is a left action, g(hx) = (gh)x, and exact: it moves entries and ne
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self, SupportsIndex
+from typing import Any, ClassVar, Self, SupportsIndex, TypeAlias
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from equitune import groups
 from equitune.groups import FiniteGroup
 
 
-class Action(nn.Module):
+class Constant:
+    """A tensor that belongs to the code of an action, not to the state of a model.
+
+    No state dict holds it, and no cast, move or average of a model changes it.
+
+    Args:
+        values: copied, so that later changes to them have no effect.
+    """
+
+    def __init__(self, values: Any) -> None:
+        """Copy the values to the CPU."""
+        values = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+        # from_numpy makes a real tensor on the CPU under any default device and in fake-tensor mode
+        self.values = torch.from_numpy(np.array(values))
+        self._elsewhere: dict[torch.device, Tensor] = {}
+
+    def on(self, like: Tensor) -> Tensor:
+        """Return the values on the device of a tensor; they must not be changed in place."""
+        if not torch.compiler.is_compiling() and (mode := getattr(like, "fake_mode", None)):
+            fake: Tensor = mode.from_tensor(self.values).to(like.device)
+            return fake
+        if like.device == self.values.device:
+            return self.values
+        if like.device not in self._elsewhere:
+            copy = self.values.to(like.device)
+            if torch.compiler.is_compiling() or like.is_meta:
+                return copy
+            self._elsewhere[like.device] = copy
+        return self._elsewhere[like.device]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the copies on other devices out of copies and pickles."""
+        return {"values": self.values, "_elsewhere": {}}
+
+
+def readable(x: Tensor) -> bool:
+    """Say whether the values of x can be looked at: not while tracing, under vmap or on meta."""
+    if torch.compiler.is_compiling() or x.is_meta or x.numel() == 0:
+        return False
+    try:
+        x.flatten()[0].item()
+    except RuntimeError:  # vmap and fake tensors
+        return False
+    return True
+
+
+class Action:
     """How the elements of a group move a tensor: x ↦ gx, with g(hx) = (gh)x.
+
+    An action is part of a model's code, not of its state: it has no parameters and no buffers, and
+    follows its input to any device. Tensors that an action of your own needs are kept as
+    ``Constant(values)`` and used as ``constant.on(x)``.
 
     For an action of your own, subclass and write ``act``; when its constructor takes more than the
     group, write ``config`` and ``build`` too, so that a saved model can name it.
@@ -34,7 +87,6 @@ class Action(nn.Module):
 
     def __init__(self, group: FiniteGroup) -> None:
         """Store the group."""
-        super().__init__()
         self.group = group
 
     def act(self, g: int, x: Tensor) -> Tensor:
@@ -50,7 +102,7 @@ class Action(nn.Module):
                 moved = torch.where(column == element, self.act(element, x), moved)
         return moved
 
-    def forward(self, g: SupportsIndex | Tensor, x: Tensor) -> Tensor:
+    def __call__(self, g: SupportsIndex | Tensor, x: Tensor) -> Tensor:
         """Return gx.
 
         Args:
@@ -98,6 +150,10 @@ class Action(nn.Module):
         """Name the group."""
         return repr(self.group)
 
+    def __repr__(self) -> str:
+        """Name the class and what `extra_repr` says."""
+        return f"{type(self).__name__}({self.extra_repr()})"
+
     def _check_each(self, g: Tensor, x: Tensor) -> None:
         if g.is_floating_point() or g.is_complex() or g.dtype == torch.bool:
             raise TypeError(f"g has dtype {g.dtype}: expected integers, as from torch.randint")
@@ -106,7 +162,7 @@ class Action(nn.Module):
                 f"g has shape {tuple(g.shape)} and x {tuple(x.shape)}: expected one element for "
                 "each example, g (batch,) and x (batch, …), or one element as an int"
             )
-        if torch.compiler.is_compiling() or g.numel() == 0:
+        if not readable(g):
             return
         low, high = (int(bound) for bound in g.aminmax())
         if low < 0 or high >= self.group.order:
@@ -121,6 +177,9 @@ class Action(nn.Module):
                 f"ys has shape {tuple(ys.shape)}: expected the {self.group.order} copies of an "
                 f"orbit in front, ({self.group.order}, batch, …)"
             )
+
+
+InputActions: TypeAlias = tuple[Action | None, ...]
 
 
 class Trivial(Action):
@@ -160,38 +219,49 @@ def from_config(config: dict[str, Any]) -> Action:
 
 
 def as_input_actions(
-    input_action: Action | Sequence[Action], output_action: Action
-) -> tuple[Action, ...]:
+    input_action: Action | Sequence[Action | None], output_action: Action
+) -> InputActions:
     """Return one action for each input, after checking that all belong to one group.
 
+    None stands for an input that does not move and has no batch.
+
     Raises:
-        TypeError: something is no `Action`.
-        ValueError: there is no input action, or two actions belong to different groups.
+        TypeError: something is not an `Action`.
+        ValueError: no input has an action, or two actions belong to different groups.
     """
     single = isinstance(input_action, Action)
     actions = (input_action,) if isinstance(input_action, Action) else tuple(input_action)
-    if not actions:
-        raise ValueError("input_action is empty: pass one action for each input of the model")
+    moving = [action for action in actions if action is not None]
+    if not moving:
+        raise ValueError(
+            f"input_action is {'empty' if not actions else 'None throughout'}: pass one action for "
+            "each input of the model, Trivial(group) for those that have a batch and do not move"
+        )
     for place, action in [*enumerate(actions), (-1, output_action)]:
         name = "output_action" if place < 0 else "input_action" + ("" if single else f"[{place}]")
+        if action is None and place >= 0:
+            continue
         if not isinstance(action, Action):
             raise TypeError(
                 f"{name} is {action!r}: expected an Action, as actions.Rotate90() or, "
                 "for a tensor that does not move, actions.Trivial(group)"
             )
-        if action.group != actions[0].group:
+        if action.group != moving[0].group:
             raise ValueError(
                 f"{name} is an action of {action.group!r}, the first input_action of "
-                f"{actions[0].group!r}: build both from one group, as Trivial(input_action.group)"
+                f"{moving[0].group!r}: build both from one group, as Trivial(input_action.group)"
             )
     return actions
 
 
-def check_inputs(actions: Sequence[Action], inputs: Sequence[Tensor]) -> None:
-    """Check that there is one tensor for each action and one batch size for all.
+def check_inputs(actions: InputActions, inputs: Sequence[Any]) -> int:
+    """Check that there is one input for each action, and one batch size for all that have a batch.
+
+    Returns:
+        The batch size.
 
     Raises:
-        TypeError: an input is no tensor.
+        TypeError: an input that has an action is not a tensor.
         ValueError: their number is not that of the actions, or their batch sizes differ.
     """
     if len(inputs) != len(actions):
@@ -199,13 +269,41 @@ def check_inputs(actions: Sequence[Action], inputs: Sequence[Tensor]) -> None:
             f"{len(inputs)} inputs for {len(actions)} input actions: pass input_action= a tuple "
             "with one action for each input, Trivial(group) for those that do not move"
         )
-    for place, x in enumerate(inputs):
+    first, batch = -1, 0
+    for place, (action, x) in enumerate(zip(actions, inputs, strict=True)):
+        if action is None:
+            continue
         if not isinstance(x, Tensor):
-            raise TypeError(f"input {place} is {type(x).__name__}: expected a tensor (batch, …)")
+            raise TypeError(
+                f"input {place} is {type(x).__name__}: expected a tensor (batch, …); pass None as "
+                "its action if it does not move and has no batch"
+            )
         if x.ndim == 0:
             raise ValueError(f"input {place} has no dimensions: expected a batch, (batch, …)")
-        if x.shape[0] != inputs[0].shape[0]:
+        if first < 0:
+            first, batch = place, x.shape[0]
+        if x.shape[0] != batch:
             raise ValueError(
-                f"input {place} has batch size {x.shape[0]}, input 0 has {inputs[0].shape[0]}: "
-                "dimension 0 of every input must be the batch; repeat or expand the shorter one"
+                f"input {place} has batch size {x.shape[0]}, input {first} has {batch}: "
+                "dimension 0 of every input must be the batch; repeat or expand the shorter one, "
+                "or pass None as the action of an input that does not move and has no batch"
             )
+    return batch
+
+
+def move_inputs(actions: InputActions, g: int, inputs: Sequence[Any]) -> list[Any]:
+    """Return the inputs moved by g; those without an action as they are."""
+    pairs = zip(actions, inputs, strict=True)
+    return [x if action is None else action(g, x) for action, x in pairs]
+
+
+def fingerprint(actions: Sequence[Action | None]) -> Tensor:
+    """Return 16 numbers in 0 … 255 that stand for actions, as their `config` describes them.
+
+    Small whole numbers in float32: casts to half precision keep them, and so does an average with
+    their equals. A state dict holds them, so that weights are not loaded under another action.
+    """
+    configs = [None if action is None else action.config() for action in actions]
+    text = json.dumps(configs, sort_keys=True, default=lambda value: type(value).__name__)
+    digest = hashlib.sha256(text.encode()).digest()[:16]
+    return torch.tensor(list(digest), dtype=torch.float32, device="cpu")

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from equitune.actions import Action, Trivial
+from equitune.combine import Mean, Select, Weighted
 from equitune.groups import CyclicGroup
 from equitune.image.backbones import TIMM, Backbone, split
 from equitune.names import nearest
-from equitune.symmetrize import EquiTuned, Mean, Select, Weighted
+from equitune.symmetrize import EquiTuned
 
 HEADS = ("shared", "own")
 

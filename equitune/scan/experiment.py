@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from equitune import devices, runs
 from equitune.batches import length_buckets
+from equitune.combine import Mean, Select, Weighted
 from equitune.config import IDENTITY, Permutation, Seq2SeqModel, Training
 from equitune.equivariance import equivariance_error
 from equitune.extras import extra
@@ -33,7 +34,7 @@ from equitune.scan.data import (
 from equitune.scan.decoding import next_actions
 from equitune.scan.models import Seq2Seq
 from equitune.scan.words import word_group
-from equitune.symmetrize import EquiTuned, Mean, Select, Weighted
+from equitune.symmetrize import EquiTuned
 
 with extra("workflow"):
     import pandas as pd
@@ -242,9 +243,7 @@ def exact_match(model: EquiTuned, pairs: Pairs, batch_size: int = EVALUATION_BAT
 
 def worst_error(model: EquiTuned, permutation: Permutation, pairs: Pairs) -> float:
     """Largest relative equivariance error of the log-probabilities, over group and examples."""
-    words, actions = (
-        action.to(pairs.commands.device) for action in word_group(asdict(permutation))
-    )
+    words, actions = word_group(asdict(permutation))
     part = pairs[torch.arange(min(ERROR_EXAMPLES, len(pairs)))].trimmed()
     errors = equivariance_error(
         model, (words, actions), actions.on_logits(), part.commands, part.prefixes()

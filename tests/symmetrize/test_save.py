@@ -38,8 +38,7 @@ def test_save_and_load(tmp_path):
     assert {key.split(".")[0] for key in model.state_dict()} == {
         "module",
         "combine",
-        "input_actions",
-        "output_action",
+        "_extra_state",  # which actions, so that those of another model are refused
     }
 
 
