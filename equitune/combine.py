@@ -76,12 +76,20 @@ class Select(nn.Module):
 
 
 def _smallest(scores: Tensor) -> Tensor:
-    """Return where scores (|G|, …) are the smallest of the copies, up to 64 units of rounding."""
-    lowest = scores.amin(dim=0)
+    """Return where scores (|G|, …) are the smallest of the copies, up to rounding.
+
+    Compared in float32 or better. Equal copies round differently by some units of their dtype: 64
+    in float32 and float64, where these are small; 2 in half precision, where 64 would be half of
+    the scores' range.
+    """
     if not scores.is_floating_point():
-        return scores == lowest
+        return scores == scores.amin(dim=0)
+    eps = torch.finfo(scores.dtype).eps
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    lowest = scores.amin(dim=0)
     sizes = scores.abs().masked_fill(scores.isinf(), 0).amax(dim=0)
-    return (scores == lowest) | (scores <= lowest + 64 * torch.finfo(scores.dtype).eps * sizes)
+    units = 64 if eps < 1e-6 else 2
+    return (scores == lowest) | (scores <= lowest + units * eps * sizes)
 
 
 def _per_example(net: Callable[[Tensor], Tensor], outputs: Tensor) -> Tensor:

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 
-def checkpointed(module: nn.Module, call: Callable[..., Tensor], *rows: Tensor) -> Tensor:
-    """Return call(*rows), forgetting activations until the backward pass computes them again.
+def checkpointed(module: nn.Module, call: Callable[..., Tensor], *inputs: Any) -> Tensor:
+    """Return call(*inputs), forgetting activations until the backward pass computes them again.
+
+    The recomputation sees the weights and buffers that the call saw, also those that
+    `torch.func.functional_call` lent to the module. Where a call cannot be repeated faithfully, the
+    activations are kept: in a scripted module, under the transforms of torch.func, and in a
+    compiled module with buffers, as not every backend keeps their earlier values.
 
     Args:
         module: the module that call runs; its buffers (running statistics) change only once.
-        call: a function of the rows that runs the module.
-        rows: tensors (n, …).
+        call: a function of the inputs that runs the module.
+        inputs: what call takes.
+
+    Raises:
+        RuntimeError: in the backward pass, if a weight was changed in place since the call.
     """
-    output: Tensor = checkpoint(
-        call,
-        *rows,
-        use_reentrant=False,  # needs no input that requires a gradient, and restores the dropout
-        context_fn=lambda: (nullcontext(), _LentBuffers(module)),
-    )
+    contexts: dict[str, Any] = {}
+    if torch.compiler.is_compiling():
+        if any(True for _ in module.buffers()):
+            return call(*inputs)
+    elif torch._C._are_functorch_transforms_active() or _scripted(module):
+        return call(*inputs)
+    else:
+        contexts["context_fn"] = lambda: (nullcontext(), _AsItWas(module))
+    # not reentrant: needs no input that requires a gradient, and restores the dropout
+    output: Tensor = checkpoint(call, *inputs, use_reentrant=False, **contexts)
     return output
+
+
+def _scripted(module: nn.Module) -> bool:
+    return any(isinstance(m, torch.jit.ScriptModule) for m in module.modules())
 
 
 def unique_rows(copies: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -54,30 +71,50 @@ def unique_rows(copies: list[Tensor]) -> tuple[Tensor, Tensor]:
     return first, by_place.argsort()[origin]
 
 
-class _LentBuffers(AbstractContextManager[None]):
-    """Lends a module copies of its buffers as they stand now, and takes them back at the end.
+class _AsItWas(AbstractContextManager[None]):
+    """Gives a module the weights and buffers of now for a while, and takes them back at the end.
 
-    So a later recomputation sees what the first one saw and leaves the originals alone; without it
-    BatchNorm would count every chunk twice in its running statistics.
+    Weights are those lent by functional_call where there are such; of buffers the module gets
+    copies, so that BatchNorm counts no chunk twice in its running statistics.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self.module = module
-        self.copies = self._buffers(copy=True)
-        self.originals: list[dict[str, Tensor | None]] = []
+        self.modules = list(module.modules())
+        self.weights = [dict(m._parameters) for m in self.modules]
+        self.versions = [_versions(weights) for weights in self.weights]
+        self.buffers = [
+            {k: b if b is None else b.detach().clone() for k, b in m._buffers.items()}
+            for m in self.modules
+        ]
+        self.own: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
     def __enter__(self) -> None:
-        self.originals = self._buffers(copy=False)
-        for m, copies in zip(self.module.modules(), self.copies, strict=True):
+        for m, weights, versions in zip(self.modules, self.weights, self.versions, strict=True):
+            for name, version in _versions(weights).items():
+                if version != versions[name]:
+                    raise RuntimeError(
+                        f"{name} of {type(m).__name__} was changed in place after the forward "
+                        "pass: with chunk_size the backward pass computes copies again and needs "
+                        "the weights as they were; call backward() before optimizer.step(), or "
+                        "leave chunk_size out"
+                    )
+        self.own = [(dict(m._parameters), dict(m._buffers)) for m in self.modules]
+        for m, weights, buffers in zip(self.modules, self.weights, self.buffers, strict=True):
+            m._parameters.update({k: w for k, w in weights.items() if _plain(w)})
             # cloned once more, as the graph may be walked again (retain_graph=True)
-            m._buffers.update({k: b if b is None else b.clone() for k, b in copies.items()})
+            m._buffers.update({k: b if b is None else b.clone() for k, b in buffers.items()})
 
     def __exit__(self, *_: object) -> None:
-        for m, originals in zip(self.module.modules(), self.originals, strict=True):
-            m._buffers.update(originals)
+        for m, (weights, buffers) in zip(self.modules, self.own, strict=True):
+            m._parameters.update(weights)
+            m._buffers.update(buffers)
 
-    def _buffers(self, *, copy: bool) -> list[dict[str, Tensor | None]]:
-        return [
-            {k: b.clone() if copy and b is not None else b for k, b in m._buffers.items()}
-            for m in self.module.modules()
-        ]
+
+def _versions(weights: Mapping[str, Tensor | None]) -> dict[str, int]:
+    """Return how often each weight has been changed in place."""
+    return {name: w._version for name, w in weights.items() if w is not None}
+
+
+def _plain(weight: Tensor | None) -> bool:
+    """Say whether a weight is whole: those that FSDP shards are gathered by its own hooks."""
+    return type(weight) in (Tensor, nn.Parameter)

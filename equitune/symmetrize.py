@@ -31,6 +31,7 @@ from equitune.combine import Mean, Select, Weighted
 from equitune.copies import checkpointed, unique_rows
 from equitune.groups import FiniteGroup
 from equitune.pretrained import check_keys, read_folder, without_ties, write_folder
+from equitune.rows import mixes_rows
 
 __all__ = ["EquiTuned", "Mean", "Select", "Weighted"]
 
@@ -101,6 +102,7 @@ class EquiTuned(nn.Module):
         self.chunk_size = chunk_size
         self.dedupe = dedupe
         self.frozen = frozen
+        self._tried = False  # whether the module was found to keep its rows apart
         if frozen:
             _check_nothing_is_frozen(module)
             module.requires_grad_(False).eval()
@@ -134,6 +136,8 @@ class EquiTuned(nn.Module):
         batch = check_inputs(self.input_actions, inputs)
         order = self.group.order
         at_once = order if self.chunk_size is None else min(self.chunk_size, order)
+        if not self._tried and (at_once > 1 or self.dedupe) and batch:
+            self._check_rows(inputs)
         if self.dedupe and all(map(readable, self._moving(inputs))):
             copies = self._copies(self.group.elements, inputs)
             first, origin = unique_rows(self._moving(copies))
@@ -145,6 +149,21 @@ class EquiTuned(nn.Module):
             chunks = [range(g, min(g + at_once, order)) for g in range(0, order, at_once)]
             outputs = self._run(*((partial(self._chunk, chunk), inputs) for chunk in chunks))
         return outputs.reshape(order, batch, *outputs.shape[1:])
+
+    def _check_rows(self, inputs: Sequence[Any]) -> None:
+        """Refuse a module that mixes the rows of its batch, once, before the first output."""
+        if torch.compiler.is_compiling() or not all(map(readable, self._moving(inputs))):
+            return
+        self._tried = True
+        parts = [self._copies([g], inputs) for g in (0, self.group.order - 1)]
+        batched = [action is not None for action in self.input_actions]
+        if found := mixes_rows(self.module, parts, batched):
+            raise ValueError(
+                f"{type(self.module).__name__} mixes the rows of its batch: its output for one "
+                f"copy changes by {found:.1e} (relative) when another copy passes with it; pass "
+                "chunk_size=1 and dedupe=False, so that each copy passes by itself, and None as "
+                "the action of an input that does not move and has no batch"
+            )
 
     def _moving(self, inputs: Sequence[Any]) -> list[Tensor]:
         """Return the inputs that have an action, and so a batch."""

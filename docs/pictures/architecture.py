@@ -27,6 +27,7 @@ FLOORS = {
         "groups",
         "actions",
         "copies",
+        "rows",
         "combine",
         "symmetrize",
         "equivariance",
