@@ -16,8 +16,8 @@ def checkpointed(module: nn.Module, call: Callable[..., Tensor], *inputs: Any) -
 
     The recomputation sees the weights and buffers that the call saw, also those that
     `torch.func.functional_call` lent to the module. Where a call cannot be repeated faithfully, the
-    activations are kept: in a scripted module, under the transforms of torch.func, and in a
-    compiled module with buffers, as not every backend keeps their earlier values.
+    activations are kept: in scripted and compiled modules, of which some backends forget dropout
+    masks and buffers, and under the transforms of torch.func.
 
     Args:
         module: the module that call runs; its buffers (running statistics) change only once.
@@ -27,21 +27,16 @@ def checkpointed(module: nn.Module, call: Callable[..., Tensor], *inputs: Any) -
     Raises:
         RuntimeError: in the backward pass, if a weight was changed in place since the call.
     """
-    contexts: dict[str, Any] = {}
-    if torch.compiler.is_compiling():
-        if any(True for _ in module.buffers()):
-            return call(*inputs)
-    elif torch._C._are_functorch_transforms_active() or _scripted(module):
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    if traced or any(isinstance(m, torch.jit.ScriptModule) for m in module.modules()):
         return call(*inputs)
-    else:
-        contexts["context_fn"] = lambda: (nullcontext(), _AsItWas(module))
-    # not reentrant: needs no input that requires a gradient, and restores the dropout
-    output: Tensor = checkpoint(call, *inputs, use_reentrant=False, **contexts)
+    output: Tensor = checkpoint(
+        call,
+        *inputs,
+        use_reentrant=False,  # needs no input that requires a gradient, and restores the dropout
+        context_fn=lambda: (nullcontext(), _AsItWas(module)),
+    )
     return output
-
-
-def _scripted(module: nn.Module) -> bool:
-    return any(isinstance(m, torch.jit.ScriptModule) for m in module.modules())
 
 
 def unique_rows(copies: list[Tensor]) -> tuple[Tensor, Tensor]:

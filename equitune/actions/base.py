@@ -30,27 +30,36 @@ class Constant:
     def __init__(self, values: Any) -> None:
         """Copy the values to the CPU."""
         values = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-        # from_numpy makes a real tensor on the CPU under any default device and in fake-tensor mode
-        self.values = torch.from_numpy(np.array(values))
-        self._elsewhere: dict[torch.device, Tensor] = {}
+        self.array = np.array(values)  # NumPy's: real under any default device, in fake-tensor mode
+        self.__setstate__({})
 
     def on(self, like: Tensor) -> Tensor:
         """Return the values on the device of a tensor; they must not be changed in place."""
-        if not torch.compiler.is_compiling() and (mode := getattr(like, "fake_mode", None)):
-            fake: Tensor = mode.from_tensor(self.values).to(like.device)
-            return fake
-        if like.device == self.values.device:
-            return self.values
-        if like.device not in self._elsewhere:
-            copy = self.values.to(like.device)
-            if torch.compiler.is_compiling() or like.is_meta:
-                return copy
-            self._elsewhere[like.device] = copy
-        return self._elsewhere[like.device]
+        if like.device in self._tensors and (torch.compiler.is_compiling() or not _fake(like)):
+            return self._tensors[like.device]
+        values = torch.from_numpy(self.array)
+        if torch.compiler.is_compiling():
+            return values.to(like.device)
+        if _fake(like) and not _fake(values):
+            values = like.fake_mode.from_tensor(values)  # type: ignore[attr-defined]
+        values = values.to(like.device)
+        if not _fake(values):
+            self._tensors[like.device] = values
+        return values
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the copies on other devices out of copies and pickles."""
-        return {"values": self.values, "_elsewhere": {}}
+        """Leave the tensors of each device out of copies and pickles."""
+        return {"array": self.array}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make the tensor on the CPU, so that a compiler finds it."""
+        self.__dict__.update(state)
+        self._tensors: dict[torch.device, Tensor] = {}
+        self.on(torch.empty(0, device="cpu"))
+
+
+def _fake(x: Tensor) -> bool:
+    return hasattr(x, "fake_mode")
 
 
 def readable(x: Tensor) -> bool:
@@ -298,12 +307,12 @@ def move_inputs(actions: InputActions, g: int, inputs: Sequence[Any]) -> list[An
 
 
 def fingerprint(actions: Sequence[Action | None]) -> Tensor:
-    """Return 16 numbers in 0 … 255 that stand for actions, as their `config` describes them.
+    """Return 64 numbers, 0 or 1, that stand for actions, as their `config` describes them.
 
-    Small whole numbers in float32: casts to half precision keep them, and so does an average with
-    their equals. A state dict holds them, so that weights are not loaded under another action.
+    A state dict holds them, so that weights are not loaded under another action. They are bits in
+    float32, as casts to half precision and averages with their equals leave these as they are.
     """
     configs = [None if action is None else action.config() for action in actions]
     text = json.dumps(configs, sort_keys=True, default=lambda value: type(value).__name__)
-    digest = hashlib.sha256(text.encode()).digest()[:16]
-    return torch.tensor(list(digest), dtype=torch.float32, device="cpu")
+    digest = np.frombuffer(hashlib.sha256(text.encode()).digest()[:8], np.uint8)
+    return torch.from_numpy(np.unpackbits(digest).astype(np.float32))

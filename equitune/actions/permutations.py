@@ -30,16 +30,16 @@ class _PermutationAction(Action):
     @property
     def permutations(self) -> Tensor:
         """A copy of the permutations, (order, points): ``permutations[g, v]`` is the point g·v."""
-        return self._rows.values.clone()
+        return torch.from_numpy(self._rows.array.copy())
 
     @property
     def size(self) -> int:
         """The number of points that are permuted."""
-        return self._rows.values.shape[1]
+        return int(self._rows.array.shape[1])
 
     def config(self) -> dict[str, Any]:
         """Return a JSON-able description: for each element the points it moves."""
-        rows = self._rows.values.tolist()
+        rows = self._rows.array.tolist()
         moved = [[[v, w] for v, w in enumerate(row) if v != w] for row in rows]
         return {**super().config(), "size": self.size, "moved": moved}
 
@@ -194,7 +194,7 @@ class TokenPermutation(_PermutationAction):
 
     def on_logits(self, axis: int = -1) -> AxisPermutation:
         """Return the action on logits or probabilities: (g·p)[g·v] = p[v] along the axis."""
-        return AxisPermutation(self.group, self._rows.values, axis)
+        return AxisPermutation(self.group, self._rows.array, axis)
 
     def act(self, g: int, x: Tensor) -> Tensor:
         """Return the ids g·v; x holds integers 0 … vocabulary - 1, in any shape."""

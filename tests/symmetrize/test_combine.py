@@ -131,3 +131,26 @@ def test_combiners_can_be_called_on_outputs(combine):
     outputs = torch.stack([module(words(g, x)) for g in S3.elements])
     torch.testing.assert_close(model.orbit_outputs(x), outputs)
     torch.testing.assert_close(model.combine(outputs, words.on_logits()), model(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_select_sees_clear_choices_in_every_precision(dtype):
+    """Scores of one copy are below all others' by a twentieth: it is taken, whole, and alone."""
+    action = Regular(S3)
+    outputs = (0.2 + torch.rand(6, 500, 6)).to(dtype)
+    lowest = torch.rand(500).argsort() % 6
+    others = outputs[..., 0].double().amin(0)
+    outputs[lowest, torch.arange(500), 0] = (others * 0.95).to(dtype)
+    chosen = Select(lambda y: y[:, 0])(outputs, action)
+    for i, g in enumerate(lowest.tolist()):
+        assert torch.equal(chosen[i], action.inverse(g, outputs[g, i][None])[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_select_averages_scores_that_differ_by_rounding_alone(dtype):
+    action = Regular(S3)
+    outputs = torch.rand(6, 1, 6).to(dtype)
+    outputs[..., 0] = torch.tensor(3.0, dtype=dtype) * (1 + torch.finfo(dtype).eps)
+    outputs[2, :, 0] = 3.0
+    chosen = Select(lambda y: y[:, 0])(outputs, action)
+    torch.testing.assert_close(chosen, action.unorbit(outputs).mean(0), rtol=1e-2, atol=1e-2)
