@@ -189,6 +189,7 @@ class Action:
 
 
 InputActions: TypeAlias = tuple[Action | None, ...]
+"""One action for each input of a model; None for an input that does not move and has no batch."""
 
 
 class Trivial(Action):
