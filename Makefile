@@ -61,4 +61,4 @@ $(READY): constraints.txt pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf results/figures results/tables results/scan results/image results/language results/cost results/logs results/benchmarks results/states
+	rm -rf results/figures results/tables results/scan results/image results/language results/packages results/cost results/logs results/benchmarks results/states

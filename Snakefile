@@ -30,6 +30,12 @@ rule all:
         rules.language.input,
         rules.claims.output,
         rules.provenance.output,
+        rules.packages.output if NOTES else [],
+
+
+onsuccess:
+    for line in left_out():
+        sys.stderr.write(f"{line}\n")
 
 
 rule benchmarks:

@@ -7,7 +7,6 @@ or leads elsewhere is refused, as is more than the caller has room for.
 from __future__ import annotations
 
 import gzip
-import os
 import secrets
 import shutil
 import stat
@@ -19,6 +18,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
+
+from equitune.files import replace_folder
 
 BLOCK = 1 << 20  # bytes
 MEMBERS = 1_000_000  # files and folders in one archive
@@ -68,12 +69,11 @@ def unpack(archive: Path, folder: Path, limit: int) -> Path:
     if folder.resolve() in archive.resolve().parents:
         raise ValueError(f"{archive} is inside {folder}, which would be replaced: move it out")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    mark = secrets.token_hex(4)
-    temporary = folder.with_name(f".{mark}.{folder.name}")
+    temporary = folder.with_name(f".{secrets.token_hex(4)}.{folder.name}")
     temporary.mkdir()
     try:
         _fill(temporary, archive, limit)
-        _move(temporary, folder, folder.with_name(f".{mark}.old.{folder.name}"))
+        replace_folder(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
@@ -177,18 +177,3 @@ def _zip_members(file: IO[bytes]) -> Generator[_Member, None, None]:
             elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 kind = "file of a compression other than deflate"
             yield _Member(info.filename, kind, archive.open(info) if kind == FILE else None)
-
-
-def _move(new: Path, folder: Path, aside: Path) -> None:
-    """Put a new folder in the place of one that may exist, which stays if that fails."""
-    replaced = folder.exists()
-    if replaced:
-        os.rename(folder, aside)  # a folder with something in it cannot be overwritten
-    try:
-        os.rename(new, folder)
-    except OSError:
-        if replaced:
-            os.rename(aside, folder)
-        raise
-    if replaced:
-        shutil.rmtree(aside)

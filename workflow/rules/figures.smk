@@ -249,6 +249,7 @@ rule report:
         rules.language.input,
         rules.claims.output,
         rules.provenance.output,
+        rules.packages.output if NOTES else [],
     output:
         html="results/report.html",
         config="results/report.config.json",

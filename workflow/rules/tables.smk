@@ -9,6 +9,7 @@ localrules:
     language_texts,
     claims,
     provenance,
+    packages,
 
 
 rule scan_table:
@@ -249,3 +250,22 @@ rule provenance:
     threads: 1
     shell:
         "python -m equitune --log {log:q} results table provenance {input:q} --output {output:q}"
+
+
+rule packages:
+    input:
+        NOTES,
+    output:
+        report(
+            "results/tables/packages.csv",
+            category="Claims and provenance",
+            caption="../report/packages.rst",
+            labels={"what": "packages used and left out", "kind": "table"},
+        ),
+    log:
+        "results/logs/packages.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} packages {input:q} --output {output:q}"
