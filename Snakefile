@@ -34,8 +34,11 @@ rule all:
 
 
 onsuccess:
-    for line in left_out():
-        sys.stderr.write(f"{line}\n")
+    left_out()
+
+
+onerror:
+    left_out()
 
 
 rule benchmarks:

@@ -99,7 +99,7 @@ def make_source(url, **changes):
     row = {
         "name": "words",
         "version": "1",
-        "url": f"{url}/path/words.txt",
+        "url": f"{url}/path/words.txt" if url else "",
         "mirror": "texts/words.txt",
         "sha256": hashlib.sha256(DATA).hexdigest(),
         "sorted_sha256": "",

