@@ -15,10 +15,12 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
@@ -155,14 +157,22 @@ def save_tensors(
         path: the file to write.
         tensors: tensors of any device by name; those that share memory are stored separately.
         metadata: facts that `load_tensors` gives back.
+
+    Raises:
+        ValueError: something cannot be written, as it is quantized, sparse or on the meta device.
     """
     import torch
     from safetensors.torch import save
 
+    check_storable(tensors, str(path))
+
     # one key: safetensors writes several in an order that changes from call to call
     text = json.dumps(metadata or {}, sort_keys=True, allow_nan=False)
     copies = {
-        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        name: tensor.detach()
+        .resolve_conj()
+        .resolve_neg()
+        .to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
     data = save(copies, {"metadata": text})
@@ -197,6 +207,53 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
     return tensors, facts
 
 
+def unstorable(x: Any) -> str:
+    """Say why a value cannot be written as a dense tensor, for a message; "" where it can."""
+    import torch
+    from torch.nn.parameter import is_lazy
+
+    if not isinstance(x, torch.Tensor):
+        return f"is {type(x).__name__}, no tensor: a quantized module is saved before quantizing"
+    if is_lazy(x):
+        return "has no shape yet: run the module once before saving"
+    if type(x).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        return f"is {type(x).__name__}, no plain tensor: turn it into one before saving"
+    if x.is_meta:
+        return "is on the meta device, without values: load the weights before saving"
+    if x.is_quantized:
+        return f"is {x.dtype}, quantized: save before quantizing, or x.dequantize()"
+    if x.layout != torch.strided or x.is_nested:
+        kind = "nested" if x.is_nested else str(x.layout)
+        return f"is {kind}: make it dense before saving, as x.to_dense()"
+    return "" if _has_format(x.dtype) else f"is {x.dtype}, for which safetensors has no format"
+
+
+def check_storable(tensors: Mapping[str, Any], what: str) -> None:
+    """Check that everything can be written as a tensor, before a file is touched.
+
+    Raises:
+        ValueError: something cannot; the first is named, and the others are counted.
+    """
+    faults = [f"{name} {why}" for name, x in tensors.items() if (why := unstorable(x))]
+    if faults:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise ValueError(f"{what} is not written: {faults[0]}{more}")
+
+
+@cache
+def _has_format(dtype: torch.dtype) -> bool:
+    """Say whether the installed safetensors writes a dtype, by trying."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import save
+
+    try:
+        save({"x": torch.empty(0, dtype=dtype, device="cpu")})
+    except (KeyError, ValueError, RuntimeError, SafetensorError):
+        return False
+    return True
+
+
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
     """Load a state dict into a module, or nothing at all when it does not fit.
 
@@ -217,10 +274,15 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> No
 
 
 def misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """Name every missing, unexpected and misshapen key of a state dict; "" where all is well.
+    """Name every key of a state dict that does not fit; "" where all is well.
 
-    What a module keeps beside its weights, its extra state, is left to the module.
+    Missing and unexpected keys, other shapes, and dtypes that would lose more than digits, such as
+    complex numbers to real ones. What a module keeps beside its weights, its extra state, is left
+    to the module, and so is the shape of a tensor that gets one when it is loaded.
     """
+    import torch
+    from torch.nn.parameter import is_lazy
+
     problems = []
     expected, found = (
         {key: x for key, x in state.items() if not key.endswith("_extra_state")}
@@ -231,9 +293,13 @@ def misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
     if unexpected := sorted(found.keys() - expected.keys()):
         problems.append(f"unexpected {', '.join(unexpected)}")
     for key in sorted(expected.keys() & found.keys()):
+        if is_lazy(expected[key]):
+            continue
         shape, wanted = tuple(found[key].shape), tuple(expected[key].shape)
         if shape != wanted:
             problems.append(f"{key} is {shape}, expected {wanted}")
+        elif not torch.can_cast(found[key].dtype, expected[key].dtype):
+            problems.append(f"{key} is {found[key].dtype}, expected {expected[key].dtype}")
     return "; ".join(problems)
 
 

@@ -7,13 +7,13 @@ from equitune.actions.base import (
     Trivial,
     as_input_actions,
     check_inputs,
-    fingerprint,
     from_config,
     move_inputs,
     readable,
 )
 from equitune.actions.images import Flip, Rotate90, RotateFlip
 from equitune.actions.permutations import AxisPermutation, Regular, TokenPermutation
+from equitune.actions.saving import fingerprint, saved_config
 
 __all__ = [
     "Action",
@@ -32,4 +32,5 @@ __all__ = [
     "from_config",
     "move_inputs",
     "readable",
+    "saved_config",
 ]

@@ -5,8 +5,6 @@ Every action is a left action, g(hx) = (gh)x, and exact: it moves entries and ne
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self, SupportsIndex, TypeAlias
 
@@ -15,7 +13,9 @@ import torch
 from torch import Tensor
 
 from equitune import groups
+from equitune.actions.arguments import besides_group, construct, keeping_arguments, written
 from equitune.groups import FiniteGroup
+from equitune.values import CONFIGURED
 
 
 class Constant:
@@ -80,19 +80,33 @@ class Action:
     follows its input to any device. Tensors that an action of your own needs are kept as
     ``Constant(values)`` and used as ``constant.on(x)``.
 
-    For an action of your own, subclass and write ``act``; when its constructor takes more than the
-    group, write ``config`` and ``build`` too, so that a saved model can name it.
+    For an action of your own, subclass and write ``act``. A saved model names the class by module
+    and name, and holds the arguments of its constructor: numbers, texts, groups, arrays and
+    containers of them. For others write ``config`` and ``build``.
 
     Args:
         group: the group that acts.
     """
 
     _known: ClassVar[dict[str, type[Action]]] = {}
+    _arguments: dict[str, Any] | None = None  # of the constructor, as JSON, or a text: why not
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make the class known to `from_config` by its name."""
+        """Make the class known to `from_config`, and keep what its constructor is called with."""
         super().__init_subclass__(**kwargs)
-        Action._known[cls.__name__] = cls
+        Action._known[cls._name()] = cls
+        if "." not in cls._name() or "__init__" not in vars(cls):
+            return
+        if not {"config", "build"} & vars(cls).keys():  # those of its bases miss its arguments
+            for name in ("config", "build"):
+                setattr(cls, name, vars(Action)[name])
+        cls.__init__ = keeping_arguments(cls.__init__)  # type: ignore[method-assign]
+
+    @classmethod
+    def _name(cls) -> str:
+        """Return the name under which the class is saved: with its module, if it is a user's."""
+        inside = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+        return cls.__name__ if inside else f"{cls.__module__}.{cls.__qualname__}"
 
     def __init__(self, group: FiniteGroup) -> None:
         """Store the group."""
@@ -147,13 +161,37 @@ class Action:
         return torch.stack([self.inverse(g, ys[g]) for g in self.group.elements])
 
     def config(self) -> dict[str, Any]:
-        """Return a JSON-able description, from which `from_config` builds an equal action."""
-        return {"action": type(self).__name__, "group": self.group.config()}
+        """Return a JSON-able description, from which `from_config` builds an equal action.
+
+        Raises:
+            ValueError: an argument of the constructor cannot be written; it is named.
+        """
+        config = {"action": self._name(), "group": self.group.config()}
+        if self._is_described_here() and besides_group(type(self)) is not None:
+            config["arguments"] = written(self._arguments)
+        return config
 
     @classmethod
     def build(cls, config: dict[str, Any]) -> Self:
-        """Build the action from what `config` returned."""
+        """Build the action from what `config` returned.
+
+        Raises:
+            ValueError: the constructor takes arguments that are not in the description.
+        """
+        if (arguments := config.get("arguments")) is not None:
+            return construct(cls, arguments)
+        if missing := besides_group(cls):
+            raise ValueError(
+                f"{cls._name()} was saved without its {', '.join(missing)}: save it again, or "
+                'write "arguments": {…} with all that its constructor takes beside "action"'
+            )
         return cls(groups.from_config(config["group"]))
+
+    @classmethod
+    def _is_described_here(cls) -> bool:
+        """Say whether neither `config` nor `build` has been replaced."""
+        builds = getattr(cls.build, "__func__", None) is vars(Action)["build"].__func__
+        return builds and cls.config is Action.config
 
     def extra_repr(self) -> str:
         """Name the group."""
@@ -217,15 +255,25 @@ def from_config(config: dict[str, Any]) -> Action:
     """Build the action that `Action.config` described.
 
     Raises:
-        ValueError: no action of that name has been defined in this process.
+        ValueError: no action of that name has been defined in this process, or several have.
     """
-    name = config.get("action")
-    if name not in Action._known:
-        known = ", ".join(sorted(k for k in Action._known if not k.startswith("_")))
-        raise ValueError(
-            f"unknown action {name!r}: expected one of {known}; import the module that defines it"
+    name = str(config.get("action"))
+    if name in Action._known:
+        return Action._known[name].build(config)
+    last = name.rpartition(".")[2]
+    alike = [known for known in Action._known if known.rpartition(".")[2] == last]
+    if name == last and len(alike) == 1:  # as version 0.1.0 wrote it
+        return Action._known[alike[0]].build(config)
+    known = [k for k in Action._known if not k.startswith("_")]
+    expected = f"one of {', '.join(sorted(known))}; import the module that defines it"
+    if alike:
+        expected = (
+            f"{' or '.join(sorted(alike))}; import its module, or write this name in its file"
         )
-    return Action._known[name].build(config)
+    raise ValueError(f"unknown action {name!r}: expected {expected}")
+
+
+CONFIGURED["action"] = (Action, from_config)
 
 
 def as_input_actions(
@@ -305,15 +353,3 @@ def move_inputs(actions: InputActions, g: int, inputs: Sequence[Any]) -> list[An
     """Return the inputs moved by g; those without an action as they are."""
     pairs = zip(actions, inputs, strict=True)
     return [x if action is None else action(g, x) for action, x in pairs]
-
-
-def fingerprint(actions: Sequence[Action | None]) -> Tensor:
-    """Return 64 numbers, 0 or 1, that stand for actions, as their `config` describes them.
-
-    A state dict holds them, so that weights are not loaded under another action. They are bits in
-    float32, as casts to half precision and averages with their equals leave these as they are.
-    """
-    configs = [None if action is None else action.config() for action in actions]
-    text = json.dumps(configs, sort_keys=True, default=lambda value: type(value).__name__)
-    digest = np.frombuffer(hashlib.sha256(text.encode()).digest()[:8], np.uint8)
-    return torch.from_numpy(np.unpackbits(digest).astype(np.float32))

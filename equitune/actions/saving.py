@@ -1,0 +1,177 @@
+"""Whether an action comes back from its description as it is; knows no file and no model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import types
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from equitune.actions.base import Action, from_config
+from equitune.groups import FiniteGroup
+from equitune.names import SHORT, shorten, show
+from equitune.values import Unwritable
+
+DEFINE = "define config() and build(config), so that build(config()) gives an equal action"
+_NO_CODE = {  # of a class: where it stands, not what it does
+    *("__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "__annotate_func__"),
+    *("__firstlineno__", "__static_attributes__", "__annotations_cache__"),
+}
+
+
+def saved_config(action: Action, name: str) -> dict[str, Any]:
+    """Return an action's `config` as JSON, once an equal action has been built from it.
+
+    The attributes of both are compared, as ``__getstate__`` gives them. A private attribute, or a
+    `cached_property`, may be filled that is empty in the new action: a cache.
+
+    Args:
+        action: the action to save.
+        name: what error messages call it.
+
+    Raises:
+        ValueError: the action cannot be described, read back or told from another one.
+    """
+    who = f"{name} ({type(action).__name__}) cannot be saved"
+    try:
+        config: dict[str, Any] = json.loads(json.dumps(action.config()))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{who}: {_line(error)}: {DEFINE}") from error
+    try:
+        again = from_config(config)
+    except Exception as error:  # the class's own constructor raises what it likes
+        raise ValueError(
+            f"{who}: {type(error).__name__} when it is built from its config ({_line(error)}): "
+            f"{DEFINE}"
+        ) from error
+    if type(again) is not type(action) and _code_of(type(again)) != _code_of(type(action)):
+        raise ValueError(
+            f"{who}: {type(again).__module__}.{type(again).__qualname__} now names another class "
+            "than that of this action: give each class a name of its own, or build the action anew"
+        )
+    if fault := _difference(action, again):
+        raise ValueError(
+            f"{who}: it would come back with {fault}: set this in the constructor, from arguments "
+            f"alone, or {DEFINE}"
+        )
+    return config
+
+
+def fingerprint(actions: Sequence[Action | None]) -> Tensor:
+    """Return 64 numbers, 0 or 1, that stand for actions, as their `config` describes them.
+
+    A state dict holds them, so that weights are not loaded under another action. They are bits in
+    float32, as casts to half precision and averages with their equals leave these as they are.
+    """
+    descriptions = [None if action is None else _description(action) for action in actions]
+    text = json.dumps(descriptions, sort_keys=True, default=lambda value: type(value).__name__)
+    digest = np.frombuffer(hashlib.sha256(text.encode()).digest()[:8], np.uint8)
+    return torch.from_numpy(np.unpackbits(digest).astype(np.float32))
+
+
+def _description(action: Action) -> Any:
+    """Return an action's `config`, or what of it can be written; classes without their module.
+
+    A script's classes have another module when it is imported.
+    """
+    try:
+        config = action.config()
+    except ValueError:  # it cannot be saved, but has a state dict
+        known = {k: v for k, v in (action._arguments or {}).items() if type(v) is not Unwritable}
+        config = {"action": action._name(), "group": action.group.config(), "arguments": known}
+    return _without_modules(config)
+
+
+def _without_modules(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_modules(x) for x in value]
+    if not isinstance(value, dict):
+        return value
+    plain = {key: _without_modules(x) for key, x in value.items()}
+    if isinstance(name := plain.get("action"), str):
+        plain["action"] = name.rpartition(".")[2]
+    return plain
+
+
+def _difference(action: Action, again: Action) -> str:
+    """Return what of an action is another one's in the one built anew; "" where all is equal."""
+    old, new = _attributes(action), _attributes(again)
+    for key in sorted(old.keys() | new.keys()):
+        default = getattr(type(again), key, None)  # of the class, where the object has none
+        was, comes = old.get(key, default), new.get(key, default)
+        if key.startswith("_") and comes in (None, [], {}, ()) and key in old:
+            continue
+        if not isinstance(default, cached_property) and _form(was) != _form(comes):
+            return f"{key} {show(comes)} in place of {show(was)}"
+    return ""
+
+
+def _attributes(x: Any) -> dict[str, Any]:
+    state = x.__getstate__()
+    return state if isinstance(state, dict) else {"its state": state}
+
+
+def _form(x: Any, above: tuple[int, ...] = ()) -> Any:
+    """Return what a value holds, in plain values that are equal where it is the same."""
+    if x is None or isinstance(x, bool | int | str | bytes):
+        return type(x).__qualname__, x
+    if id(x) in above:  # it holds itself
+        return "above", above.index(id(x))
+    inside = (*above, id(x))
+    match x:
+        case float() | complex():
+            return type(x).__qualname__, repr(x)  # nan is nan here
+        case Tensor():
+            return "tensor", x.dtype, tuple(x.shape), _bytes(x)
+        case np.ndarray() if not x.dtype.hasobject:
+            return "array", x.dtype.str, x.shape, x.tobytes()
+        case FiniteGroup():  # one of a class of one's own comes back as its table
+            return "group", _form(vars(x), inside)
+        case list() | tuple():
+            return type(x).__qualname__, [_form(y, inside) for y in x]
+        case set() | frozenset():
+            return type(x).__qualname__, sorted((_form(y, inside) for y in x), key=repr)
+        case Mapping():
+            items = [(_form(key, inside), _form(y, inside)) for key, y in x.items()]
+            return type(x).__qualname__, sorted(items, key=repr)
+        case type() | types.ModuleType() | types.BuiltinFunctionType():
+            return type(x).__name__, getattr(x, "__module__", None), x.__name__
+        case types.CodeType():  # without the lines on which it stands
+            names = (x.co_names, x.co_varnames, x.co_freevars)
+            return "code", x.co_code, names, _form(x.co_consts, inside)
+        case types.FunctionType():
+            cells = [cell.cell_contents for cell in x.__closure__ or ()]
+            parts = (x.__code__, x.__defaults__, x.__kwdefaults__, cells)
+            return "function", *(_form(part, inside) for part in parts)
+        case types.MethodType() | staticmethod() | classmethod():
+            return "method", _form(x.__func__, inside), _form(getattr(x, "__self__", 0), inside)
+        case property():
+            return "property", *(_form(f, inside) for f in (x.fget, x.fset, x.fdel))
+        case partial():
+            return "partial", *(_form(y, inside) for y in (x.func, x.args, x.keywords))
+    try:
+        state = x.__getstate__()
+    except Exception:  # it has none, such as a lock
+        state = None
+    return "object", _form(type(x)), _form(state, inside) if state is not None else repr(x)
+
+
+def _code_of(kind: type) -> Any:
+    """Return what a class does: its name and its methods, wherever they stand."""
+    own = {key: x for key, x in vars(kind).items() if key not in _NO_CODE}
+    return kind.__module__, kind.__qualname__, [_form(base) for base in kind.__bases__], _form(own)
+
+
+def _bytes(x: Tensor) -> bytes:
+    x = x.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    return x.reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def _line(error: Exception) -> str:
+    return shorten(" ".join(str(error).split()), SHORT)
