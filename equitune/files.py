@@ -208,7 +208,14 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
 
 
 def unstorable(x: Any) -> str:
-    """Say why a value cannot be written as a dense tensor, for a message; "" where it can."""
+    """Say why a value cannot be written to a file, for a message; "" where it can."""
+    if (why := not_dense(x)) or _has_format(x.dtype):
+        return why
+    return f"is {x.dtype}, for which safetensors has no format"
+
+
+def not_dense(x: Any) -> str:
+    """Say why a value is no dense tensor with values, for a message; "" where it is one."""
     import torch
     from torch.nn.parameter import is_lazy
 
@@ -225,7 +232,7 @@ def unstorable(x: Any) -> str:
     if x.layout != torch.strided or x.is_nested:
         kind = "nested" if x.is_nested else str(x.layout)
         return f"is {kind}: make it dense before saving, as x.to_dense()"
-    return "" if _has_format(x.dtype) else f"is {x.dtype}, for which safetensors has no format"
+    return ""
 
 
 def check_storable(tensors: Mapping[str, Any], what: str) -> None:

@@ -26,16 +26,18 @@ from equitune.actions import (
     fingerprint,
     from_config,
     readable,
+    saved_config,
 )
 from equitune.combine import Mean, Select, Weighted
 from equitune.copies import checkpointed, unique_rows
 from equitune.groups import FiniteGroup
-from equitune.pretrained import check_keys, read_folder, without_ties, write_folder
+from equitune.pretrained import load_state, read_folder, saved_state, unwrapped, write_folder
 from equitune.rows import mixes_rows
 
 __all__ = ["EquiTuned", "Mean", "Select", "Weighted"]
 
-CONFIG_KEYS = ("input_actions", "output_action", "combine", "chunk_size", "dedupe", "frozen")
+SETTINGS = ("chunk_size", "dedupe", "frozen")
+CONFIG_KEYS = ("input_actions", "output_action", "combine", *SETTINGS)
 
 
 class EquiTuned(nn.Module):
@@ -258,20 +260,24 @@ class EquiTuned(nn.Module):
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write model.safetensors (the weights) and config.json (the actions and settings).
 
-        Each file appears complete or not at all.
+        Both are built or read again and compared before a file is changed. Keys are those of the
+        plain module, compiled or in parallel or not. Not saved: a score of `Select` that is no
+        module, as any code; and what the module itself keeps outside its state dict.
 
         Args:
             folder: made if it does not exist.
+
+        Raises:
+            ValueError: an action or a weight could not be loaded again; it is named.
         """
+        pairs = enumerate(self.input_actions)
         config = {
-            "input_actions": [a if a is None else a.config() for a in self.input_actions],
-            "output_action": self.output_action.config(),
-            "combine": type(self.combine).__name__,
-            "chunk_size": self.chunk_size,
-            "dedupe": self.dedupe,
-            "frozen": self.frozen,
+            "input_actions": [a if a is None else saved_config(a, f"input {i}") for i, a in pairs],
+            "output_action": saved_config(self.output_action, "output_action"),
+            "combine": type(unwrapped(self.combine)).__name__,
+            **{key: getattr(self, key) for key in SETTINGS},
         }
-        write_folder(Path(folder), config, self._weights())
+        write_folder(Path(folder), config, saved_state(self))
 
     @classmethod
     def from_pretrained(
@@ -284,8 +290,10 @@ class EquiTuned(nn.Module):
 
         Args:
             folder: where config.json and model.safetensors stand.
-            module: a model of the saved architecture; its weights are replaced.
+            module: a model of the saved architecture, compiled or in parallel or not; its weights
+                are replaced, its device and dtype are kept.
             combine: `Weighted` or `Select` with nets of the saved architecture; needed for these.
+                A score that is a function must be the one of then: that cannot be checked.
 
         Raises:
             FileNotFoundError: a file is missing.
@@ -293,8 +301,8 @@ class EquiTuned(nn.Module):
                 fit; every missing, unexpected and misshapen key is named.
         """
         folder = Path(folder)
-        config, weights = read_folder(folder, CONFIG_KEYS)
-        kind = "Mean" if combine is None else type(combine).__name__
+        config, state = read_folder(folder, CONFIG_KEYS)
+        kind = "Mean" if combine is None else type(unwrapped(combine)).__name__
         if kind != config["combine"]:
             raise ValueError(
                 f"{folder} was saved with {config['combine']}, not {kind}: pass "
@@ -305,20 +313,10 @@ class EquiTuned(nn.Module):
             tuple(a if a is None else from_config(a) for a in config["input_actions"]),
             from_config(config["output_action"]),
             combine,
-            chunk_size=config["chunk_size"],
-            dedupe=config["dedupe"],
-            frozen=config["frozen"],
+            **{key: config[key] for key in SETTINGS},
         )
-        check_keys(model._weights(), weights, folder)
-        model.load_state_dict(weights, strict=False)  # the actions come from config.json
+        load_state(model, state, folder)
         return model
-
-    def _weights(self) -> dict[str, Tensor]:
-        """Return parameters and buffers of module and combine, tied ones under the first name."""
-        state = self.state_dict()
-        return without_ties(
-            {key: x for key, x in state.items() if key.startswith(("module.", "combine."))}
-        )
 
 
 def _check_nothing_is_frozen(module: nn.Module) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from equitune import groups
@@ -19,7 +20,7 @@ from equitune.names import show
 MODEST = 2**20  # bytes of a tensor that a file of settings may hold
 WRITABLE = "numbers, texts, lists, tuples, dictionaries, groups, actions, tensors of up to 1 MiB"
 
-# kinds with a `config` of their own, by the tag that stands before it; actions add theirs
+# kinds with a `config` of their own, by a key that it has; actions, which have groups, add theirs
 CONFIGURED: dict[str, tuple[type, Callable[[dict[str, Any]], Any]]] = {
     "group": (FiniteGroup, groups.from_config)
 }
@@ -47,10 +48,9 @@ def encode(value: Any) -> Any:
     if kind is np.ndarray or isinstance(value, np.generic):
         tag = "array" if kind is np.ndarray else "scalar"
         if value.dtype.kind in "biufc":
-            return {tag: {"dtype": value.dtype.str, **_encode_bytes(value.shape, value.tobytes())}}
-    for tag, (configured, _) in CONFIGURED.items():
-        if isinstance(value, configured):
-            return {tag: value.config()}  # type: ignore[attr-defined]
+            return {tag: _encode_array(value)}
+    if any(isinstance(value, configured) for configured, _ in CONFIGURED.values()):
+        return value.config()
     raise ValueError(f"of type {kind.__name__}")
 
 
@@ -76,6 +76,9 @@ def decode(value: Any) -> Any:
         return [decode(x) for x in value]
     if not isinstance(value, dict):
         return value
+    for key, (_, read) in reversed(CONFIGURED.items()):
+        if key in value:
+            return read(value)
     tag: str = next(iter(value), "{}")
     content: Any = value.get(tag)
     match tag:
@@ -87,12 +90,10 @@ def decode(value: Any) -> Any:
             return {key: decode(x) for key, x in content.items()}
         case "tensor":
             return _decode_tensor(content)
-        case "array" | "scalar":
-            data = bytearray(base64.b64decode(content["data"]))
-            array = np.frombuffer(data, content["dtype"]).reshape(content["shape"])
-            return array if tag == "array" else array[()]
-        case _ if tag in CONFIGURED:
-            return CONFIGURED[tag][1](content)
+        case "array":
+            return _decode_array(content)
+        case "scalar":
+            return _decode_array(content)[()]
     raise ValueError(f"unknown kind of value {show(tag)}: write it again with this version")
 
 
@@ -101,19 +102,32 @@ def _encode_tensor(x: Tensor) -> dict[str, Any]:
         raise ValueError(f"a tensor that {why}")
     if x.requires_grad:
         raise ValueError("a tensor that is trained")
-    x = x.detach().cpu().resolve_conj().resolve_neg().contiguous()
-    data = x.reshape(-1).view(torch.uint8).numpy().tobytes()
-    return {"dtype": str(x.dtype).removeprefix("torch."), **_encode_bytes(tuple(x.shape), data)}
+    _check_size(x.nbytes)
+    x = x.cpu().resolve_conj().resolve_neg().contiguous()
+    data = _text(x.reshape(-1).view(torch.uint8).numpy())
+    return {"dtype": str(x.dtype).removeprefix("torch."), "shape": list(x.shape), "data": data}
 
 
 def _decode_tensor(content: dict[str, Any]) -> Tensor:
     dtype: torch.dtype = getattr(torch, content["dtype"])
     array = np.frombuffer(bytearray(base64.b64decode(content["data"])), np.uint8)
-    with torch.device("cpu"):
-        return torch.from_numpy(array).view(dtype).reshape(content["shape"])
+    return torch.from_numpy(array).view(dtype).reshape(content["shape"])
 
 
-def _encode_bytes(shape: tuple[int, ...], data: bytes) -> dict[str, Any]:
-    if len(data) > MODEST:
-        raise ValueError(f"an array of {len(data) / 2**20:.1f} MiB")
-    return {"shape": list(shape), "data": base64.b64encode(data).decode()}
+def _encode_array(x: NDArray[Any] | np.generic) -> dict[str, Any]:
+    _check_size(x.nbytes)
+    return {"dtype": x.dtype.str, "shape": list(x.shape), "data": _text(x)}
+
+
+def _decode_array(content: dict[str, Any]) -> NDArray[Any]:
+    data = bytearray(base64.b64decode(content["data"]))
+    return np.frombuffer(data, content["dtype"]).reshape(content["shape"])
+
+
+def _text(x: NDArray[Any] | np.generic) -> str:
+    return base64.b64encode(x.tobytes()).decode()
+
+
+def _check_size(size: int) -> None:
+    if size > MODEST:
+        raise ValueError(f"an array of {size / 2**20:.1f} MiB")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from inspect import Signature, signature
 from typing import Any, TypeVar
@@ -24,23 +25,46 @@ def besides_group(kind: type) -> list[str] | None:
     return None if names == ["group"] else [name for name in names if name != "group"]
 
 
-def written(arguments: dict[str, Any] | None) -> dict[str, Any]:
-    """Return arguments that a constructor kept, if all of them can be written.
+def arguments_of(x: Any, kept: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what an object was built from, if all of it can be written.
+
+    Args:
+        x: the object; the fields of a dataclass are what it is built from.
+        kept: what `keeping_arguments` has kept of the call.
 
     Raises:
-        ValueError: one cannot; it is named.
+        ValueError: an argument cannot be written, or none were kept.
     """
-    if arguments is None:
+    if kept is None and is_dataclass(x):
+        kept = {f.name: encode_or_why(getattr(x, f.name)) for f in fields(x) if f.init}
+    if kept is None:
         raise ValueError("what its constructor was called with is not known")
-    for name, value in arguments.items():
+    for name, value in kept.items():
         if isinstance(value, Unwritable):
             raise ValueError(f"its argument {name} is {value}, expected {WRITABLE}")
-    return arguments
+    return kept
 
 
-def construct(kind: type[T], arguments: dict[str, Any]) -> T:
-    """Return what a constructor makes of arguments that were written."""
-    bound = signature_of(kind).bind_partial()
+def construct(kind: type[T], config: dict[str, Any]) -> T:
+    """Return what a constructor makes of a description, "arguments" or "group" alone.
+
+    Raises:
+        ValueError: the description has not the arguments that the constructor takes.
+    """
+    called, arguments = signature_of(kind), config.get("arguments")
+    if arguments is None:
+        if missing := besides_group(kind):
+            raise ValueError(
+                f"{kind.__name__} was saved without its {', '.join(missing)}: save it again, or "
+                'write "arguments": {…} with all that its constructor takes beside "action"'
+            )
+        arguments = {"group": config["group"]} if called.parameters else {}
+    if unknown := arguments.keys() - called.parameters.keys():
+        raise ValueError(
+            f"{kind.__name__} takes no {', '.join(sorted(unknown))}, with which it was saved: use "
+            "the class as it was then"
+        )
+    bound = called.bind_partial()
     bound.arguments.update({name: decode(value) for name, value in arguments.items()})
     return kind(*bound.args, **bound.kwargs)
 

@@ -12,8 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equitune import groups
-from equitune.actions.arguments import besides_group, construct, keeping_arguments, written
+from equitune.actions.arguments import (
+    arguments_of,
+    besides_group,
+    construct,
+    keeping_arguments,
+)
 from equitune.groups import FiniteGroup
 from equitune.values import CONFIGURED
 
@@ -98,8 +102,7 @@ class Action:
         if "." not in cls._name() or "__init__" not in vars(cls):
             return
         if not {"config", "build"} & vars(cls).keys():  # those of its bases miss its arguments
-            for name in ("config", "build"):
-                setattr(cls, name, vars(Action)[name])
+            cls.config, cls.build = vars(Action)["config"], vars(Action)["build"]  # type: ignore
         cls.__init__ = keeping_arguments(cls.__init__)  # type: ignore[method-assign]
 
     @classmethod
@@ -168,7 +171,7 @@ class Action:
         """
         config = {"action": self._name(), "group": self.group.config()}
         if self._is_described_here() and besides_group(type(self)) is not None:
-            config["arguments"] = written(self._arguments)
+            config["arguments"] = arguments_of(self, self._arguments)
         return config
 
     @classmethod
@@ -176,16 +179,9 @@ class Action:
         """Build the action from what `config` returned.
 
         Raises:
-            ValueError: the constructor takes arguments that are not in the description.
+            ValueError: the description has not the arguments that the constructor takes.
         """
-        if (arguments := config.get("arguments")) is not None:
-            return construct(cls, arguments)
-        if missing := besides_group(cls):
-            raise ValueError(
-                f"{cls._name()} was saved without its {', '.join(missing)}: save it again, or "
-                'write "arguments": {…} with all that its constructor takes beside "action"'
-            )
-        return cls(groups.from_config(config["group"]))
+        return construct(cls, config)
 
     @classmethod
     def _is_described_here(cls) -> bool:
