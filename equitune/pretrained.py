@@ -105,7 +105,18 @@ def saved_state(model: nn.Module) -> dict[str, Any]:
     Keys are those of the plain module, without what `torch.compile`, DataParallel and
     DistributedDataParallel put before them; tensors that are one in memory stand once, under the
     first name.
+
+    Raises:
+        ValueError: a module has extra state that it could not take back.
     """
+    for path, module in model.named_modules():
+        kind, plain = type(module), nn.Module
+        gets = kind.get_extra_state is not plain.get_extra_state
+        if gets and kind.set_extra_state is plain.set_extra_state:
+            raise ValueError(
+                f"{path} ({kind.__name__}) has extra state that cannot be loaded: define "
+                "set_extra_state beside get_extra_state"
+            )
     state, names = model.state_dict(), _plain_names(model)
     first: dict[tuple[object, ...], str] = {}
     for key, x in state.items():
@@ -208,13 +219,12 @@ def _encoded(key: str, x: Any, folder: Path) -> Any:
 
 def _check_loadable(tensors: Mapping[str, Any], folder: Path) -> None:
     """Check that tensors can be written, and loaded again."""
-    check_storable(
-        {
-            key: torch.view_as_real(x) if not not_dense(x) and x.is_complex() else x
-            for key, x in tensors.items()
-        },
-        str(folder),
-    )
+    pairs = {
+        key: torch.empty(0, dtype=x.dtype.to_real(), device="cpu")
+        for key, x in tensors.items()
+        if not not_dense(x) and x.is_complex()
+    }
+    check_storable({**tensors, **pairs}, str(folder))
     for key, x in tensors.items():
         steps = zip(x.stride(), x.shape, strict=True)
         repeats = any(step == 0 and size > 1 for step, size in steps)

@@ -107,9 +107,19 @@ def _difference(action: Action, again: Action) -> str:
         was, comes = old.get(key, default), new.get(key, default)
         if key.startswith("_") and comes in (None, [], {}, ()) and key in old:
             continue
-        if not isinstance(default, cached_property) and _form(was) != _form(comes):
-            return f"{key} {show(comes)} in place of {show(was)}"
+        if isinstance(default, cached_property) or _form(was) == _form(comes):
+            continue
+        if isinstance(was, FiniteGroup) and was == comes:
+            if was.names == comes.names and not _own(type(action)):
+                continue  # of a group the actions of this package use no more
+            return f"{key} a {type(comes).__name__} in place of a {type(was).__name__}"
+        return f"{key} {show(comes)} in place of {show(was)}"
     return ""
+
+
+def _own(kind: type[Action]) -> bool:
+    """Say whether a class is a user's."""
+    return "." in kind._name()
 
 
 def _attributes(x: Any) -> dict[str, Any]:
