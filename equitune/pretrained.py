@@ -92,11 +92,24 @@ def read_folder(folder: Path, keys: Sequence[str]) -> tuple[dict[str, Any], dict
     return config, state | extra
 
 
-def unwrapped(module: nn.Module) -> nn.Module:
-    """Return what `torch.compile`, DataParallel or DistributedDataParallel wraps, or the module."""
+def kind_of(module: nn.Module) -> str:
+    """Return the name of a module's class, or of the class that is compiled or in parallel."""
     while (child := _wrapped(module)) is not None:
         module = module.get_submodule(child)
-    return module
+    return type(module).__name__
+
+
+def check_kind(combine: nn.Module, saved: str, folder: Path) -> None:
+    """Check that a way to combine is of the class with which a model was saved.
+
+    Raises:
+        ValueError: it is of another.
+    """
+    if (kind := kind_of(combine)) != saved:
+        raise ValueError(
+            f"{folder} was saved with {saved}, not {kind}: pass combine={saved}(…) to "
+            "from_pretrained"
+        )
 
 
 def saved_state(model: nn.Module) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from equitune import pretrained
 from equitune.actions import (
     Action,
     InputActions,
@@ -31,7 +32,6 @@ from equitune.actions import (
 from equitune.combine import Mean, Select, Weighted
 from equitune.copies import checkpointed, unique_rows
 from equitune.groups import FiniteGroup
-from equitune.pretrained import load_state, read_folder, saved_state, unwrapped, write_folder
 from equitune.rows import mixes_rows
 
 __all__ = ["EquiTuned", "Mean", "Select", "Weighted"]
@@ -260,9 +260,9 @@ class EquiTuned(nn.Module):
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write model.safetensors (the weights) and config.json (the actions and settings).
 
-        Both are built or read again and compared before a file is changed. Keys are those of the
-        plain module, compiled or in parallel or not. Not saved: a score of `Select` that is no
-        module, as any code; and what the module itself keeps outside its state dict.
+        Both are read again and compared before a file is changed. Keys are those of the plain
+        module, compiled or in parallel or not. Code is not saved, such as a score that is a
+        function, nor what the module keeps outside its state dict.
 
         Args:
             folder: made if it does not exist.
@@ -274,10 +274,10 @@ class EquiTuned(nn.Module):
         config = {
             "input_actions": [a if a is None else saved_config(a, f"input {i}") for i, a in pairs],
             "output_action": saved_config(self.output_action, "output_action"),
-            "combine": type(unwrapped(self.combine)).__name__,
+            "combine": pretrained.kind_of(self.combine),
             **{key: getattr(self, key) for key in SETTINGS},
         }
-        write_folder(Path(folder), config, saved_state(self))
+        pretrained.write_folder(Path(folder), config, pretrained.saved_state(self))
 
     @classmethod
     def from_pretrained(
@@ -292,8 +292,8 @@ class EquiTuned(nn.Module):
             folder: where config.json and model.safetensors stand.
             module: a model of the saved architecture, compiled or in parallel or not; its weights
                 are replaced, its device and dtype are kept.
-            combine: `Weighted` or `Select` with nets of the saved architecture; needed for these.
-                A score that is a function must be the one of then: that cannot be checked.
+            combine: `Weighted` or `Select` with nets of the saved architecture, needed for these;
+                that a score which is a function is the same one cannot be checked.
 
         Raises:
             FileNotFoundError: a file is missing.
@@ -301,13 +301,8 @@ class EquiTuned(nn.Module):
                 fit; every missing, unexpected and misshapen key is named.
         """
         folder = Path(folder)
-        config, state = read_folder(folder, CONFIG_KEYS)
-        kind = "Mean" if combine is None else type(unwrapped(combine)).__name__
-        if kind != config["combine"]:
-            raise ValueError(
-                f"{folder} was saved with {config['combine']}, not {kind}: pass "
-                f"combine={config['combine']}(…) to from_pretrained"
-            )
+        config, state = pretrained.read_folder(folder, CONFIG_KEYS)
+        pretrained.check_kind(Mean() if combine is None else combine, config["combine"], folder)
         model = cls(
             module,
             tuple(a if a is None else from_config(a) for a in config["input_actions"]),
@@ -315,7 +310,7 @@ class EquiTuned(nn.Module):
             combine,
             **{key: config[key] for key in SETTINGS},
         )
-        load_state(model, state, folder)
+        pretrained.load_state(model, state, folder)
         return model
 
 

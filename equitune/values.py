@@ -15,7 +15,6 @@ from torch import Tensor
 from equitune import groups
 from equitune.files import unstorable
 from equitune.groups import FiniteGroup
-from equitune.names import show
 
 MODEST = 2**20  # bytes of a tensor that a file of settings may hold
 WRITABLE = "numbers, texts, lists, tuples, dictionaries, groups, actions, tensors of up to 1 MiB"
@@ -94,7 +93,7 @@ def decode(value: Any) -> Any:
             return _decode_array(content)
         case "scalar":
             return _decode_array(content)[()]
-    raise ValueError(f"unknown kind of value {show(tag)}: write it again with this version")
+    raise ValueError(f"unknown kind of value {tag!r}: write it again with this version")
 
 
 def _encode_tensor(x: Tensor) -> dict[str, Any]:

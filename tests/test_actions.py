@@ -379,5 +379,5 @@ def test_an_action_of_ones_own_needs_only_act():
 
 
 def test_unknown_config_names_the_known():
-    with pytest.raises(ValueError, match=r"unknown action 'Scale': expected one of .*Rotate90"):
-        actions.from_config({"action": "Scale"})
+    with pytest.raises(ValueError, match=r"unknown action 'Unheard': expected one of .*Rotate90"):
+        actions.from_config({"action": "Unheard"})

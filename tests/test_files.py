@@ -271,3 +271,47 @@ def test_load_into_names_every_key_that_does_not_fit():
 def test_importing_the_module_does_not_import_torch():
     code = "import sys, equitune.files; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_views_are_saved_as_they_read(tmp_path):
+    """Not as they stand in memory: conjugates, negatives, repeated and turned values."""
+    values = torch.randn(3, 2, dtype=torch.complex64)
+    tensors = {
+        "conjugate": values.conj(),
+        "negative": values.conj().imag,
+        "repeated": torch.arange(3).expand(2, 3),
+        "turned": values.real.T,
+    }
+    files.save_tensors(tmp_path / "tensors", tensors)
+    loaded, _ = files.load_tensors(tmp_path / "tensors")
+    assert loaded["conjugate"].tolist() == [[z.conjugate() for z in row] for row in values.tolist()]
+    for name in ("negative", "repeated", "turned"):
+        assert loaded[name].tolist() == tensors[name].tolist(), name
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"scale": 1}, "is dict, no tensor"),
+        (torch.zeros(2, device="meta"), "is on the meta device"),
+        (nn.UninitializedParameter(), "has no shape yet"),
+        (torch.eye(2).to_sparse(), "is torch.sparse_coo"),
+        (torch.zeros(2, dtype=torch.complex128), "is torch.complex128, for which safetensors"),
+    ],
+    ids=["no tensor", "meta", "lazy", "sparse", "dtype"],
+)
+def test_what_no_file_can_hold_is_named_before_it_is_written(tmp_path, value, words):
+    tensors = {"good": torch.zeros(1), "bad": value, "worse": value}
+    with pytest.raises(ValueError, match=re.escape(f"model is not written: bad {words}")) as error:
+        files.save_tensors(tmp_path / "model", tensors)
+    assert str(error.value).endswith(" (and 1 more)")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_load_into_does_not_make_other_numbers_of_weights():
+    """Complex to real and fractions to integers lose values; other digits are the module's."""
+    module = nn.Linear(2, 1, bias=False)
+    with pytest.raises(ValueError, match=r"weight is torch\.complex64, expected torch\.float32"):
+        files.load_into(module, {"weight": torch.ones(1, 2) + 1j}, "model")
+    files.load_into(module, {"weight": torch.full((1, 2), 0.1, dtype=torch.float64)}, "model")
+    assert module.weight.dtype == torch.float32

@@ -32,6 +32,7 @@ FLOORS = {
         "symmetrize",
         "equivariance",
         "pretrained",
+        "values",
     ),
     "services": (),
 }

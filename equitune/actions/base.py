@@ -93,7 +93,7 @@ class Action:
     """
 
     _known: ClassVar[dict[str, type[Action]]] = {}
-    _arguments: dict[str, Any] | None = None  # of the constructor, as JSON, or a text: why not
+    _arguments: dict[str, Any] | None = None  # what a user's constructor was called with, as JSON
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the class known to `from_config`, and keep what its constructor is called with."""
@@ -186,8 +186,8 @@ class Action:
     @classmethod
     def _is_described_here(cls) -> bool:
         """Say whether neither `config` nor `build` has been replaced."""
-        builds = getattr(cls.build, "__func__", None) is vars(Action)["build"].__func__
-        return builds and cls.config is Action.config
+        builds = getattr(cls.build, "__func__", None)
+        return cls.config is Action.config and builds is vars(Action)["build"].__func__
 
     def extra_repr(self) -> str:
         """Name the group."""
@@ -263,9 +263,7 @@ def from_config(config: dict[str, Any]) -> Action:
     known = [k for k in Action._known if not k.startswith("_")]
     expected = f"one of {', '.join(sorted(known))}; import the module that defines it"
     if alike:
-        expected = (
-            f"{' or '.join(sorted(alike))}; import its module, or write this name in its file"
-        )
+        expected = f"{' or '.join(sorted(alike))}; import its module, or put such a name there"
     raise ValueError(f"unknown action {name!r}: expected {expected}")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
+import textwrap
 import types
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
@@ -15,7 +17,6 @@ from torch import Tensor
 
 from equitune.actions.base import Action, from_config
 from equitune.groups import FiniteGroup
-from equitune.names import SHORT, shorten, show
 from equitune.values import Unwritable
 
 DEFINE = "define config() and build(config), so that build(config()) gives an equal action"
@@ -28,8 +29,9 @@ _NO_CODE = {  # of a class: where it stands, not what it does
 def saved_config(action: Action, name: str) -> dict[str, Any]:
     """Return an action's `config` as JSON, once an equal action has been built from it.
 
-    The attributes of both are compared, as ``__getstate__`` gives them. A private attribute, or a
-    `cached_property`, may be filled that is empty in the new action: a cache.
+    The attributes of both are compared, as ``__getstate__`` gives them. A `cached_property` may be
+    filled that is empty in the new action, and so may a private attribute, unless the class has a
+    `config` or `build` of its own, which could have forgotten it.
 
     Args:
         action: the action to save.
@@ -43,9 +45,11 @@ def saved_config(action: Action, name: str) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(json.dumps(action.config()))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{who}: {_line(error)}: {DEFINE}") from error
+    except Exception as error:  # a user's config, as build below, raises what it likes
+        raise ValueError(f"{who}: its config raised {error!r}: {DEFINE}") from error
     try:
         again = from_config(config)
-    except Exception as error:  # the class's own constructor raises what it likes
+    except Exception as error:
         raise ValueError(
             f"{who}: {type(error).__name__} when it is built from its config ({_line(error)}): "
             f"{DEFINE}"
@@ -58,7 +62,7 @@ def saved_config(action: Action, name: str) -> dict[str, Any]:
     if fault := _difference(action, again):
         raise ValueError(
             f"{who}: it would come back with {fault}: set this in the constructor, from arguments "
-            f"alone, or {DEFINE}"
+            f"alone, leave it out of __getstate__ if it changes nothing, or {DEFINE}"
         )
     return config
 
@@ -82,7 +86,7 @@ def _description(action: Action) -> Any:
     """
     try:
         config = action.config()
-    except ValueError:  # it cannot be saved, but has a state dict
+    except Exception:  # it cannot be saved, but has a state dict
         known = {k: v for k, v in (action._arguments or {}).items() if type(v) is not Unwritable}
         config = {"action": action._name(), "group": action.group.config(), "arguments": known}
     return _without_modules(config)
@@ -102,10 +106,12 @@ def _without_modules(value: Any) -> Any:
 def _difference(action: Action, again: Action) -> str:
     """Return what of an action is another one's in the one built anew; "" where all is equal."""
     old, new = _attributes(action), _attributes(again)
+    caches = action._is_described_here()  # else what seems a cache may be a forgotten argument
     for key in sorted(old.keys() | new.keys()):
         default = getattr(type(again), key, None)  # of the class, where the object has none
         was, comes = old.get(key, default), new.get(key, default)
-        if key.startswith("_") and comes in (None, [], {}, ()) and key in old:
+        empty = comes is None or (isinstance(comes, list | dict | set) and not comes)
+        if caches and key.startswith("_") and empty and key in old:
             continue
         if isinstance(default, cached_property) or _form(was) == _form(comes):
             continue
@@ -113,7 +119,7 @@ def _difference(action: Action, again: Action) -> str:
             if was.names == comes.names and not _own(type(action)):
                 continue  # of a group the actions of this package use no more
             return f"{key} a {type(comes).__name__} in place of a {type(was).__name__}"
-        return f"{key} {show(comes)} in place of {show(was)}"
+        return f"{key} {_show(comes)} in place of {_show(was)}"
     return ""
 
 
@@ -183,5 +189,9 @@ def _bytes(x: Tensor) -> bytes:
     return x.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
+def _show(x: Any) -> str:
+    return " ".join(reprlib.repr(x).split())
+
+
 def _line(error: Exception) -> str:
-    return shorten(" ".join(str(error).split()), SHORT)
+    return textwrap.shorten(str(error), 200, placeholder=" …")

@@ -128,12 +128,25 @@ def test_an_argument_is_that_of_the_call():
         (lambda: Scale(C2, torch.ones(2**19)), r"its argument factors is an array of 2\.0 MiB"),
         (lambda: changed(), r"it would come back with offset 0\.0 in place of 3\.0"),
         (lambda: Forgetful(C2, 2.0), r"it would come back with _by 1\.0 in place of 2\.0"),
+        (lambda: Optional(C2, 2.0), r"it would come back with _by None in place of 2\.0"),
         (lambda: Unread(C2, 2.0), r"TypeError when it is built from its config \(.*by"),
+        (lambda: Unnamed(C2), r"its config raised KeyError\('name'\)"),
         (lambda: Unwritten(C2), "Object of type Tensor is not JSON serializable"),
         (lambda: Labelled(Klein()), "come back with group a CyclicGroup in place of a Klein"),
         (lambda: made(2.0), "now names another class than that of this action"),
     ],
-    ids=["function", "large", "changed", "config", "build", "json", "group", "class"],
+    ids=[
+        "function",
+        "large",
+        "changed",
+        "config",
+        "optional",
+        "build",
+        "raises",
+        "json",
+        "group",
+        "class",
+    ],
 )
 def test_an_action_that_would_not_come_back_is_refused(tmp_path, action, words):
     folder = tmp_path / "model"
@@ -172,6 +185,16 @@ class Forgetful(Action):
         return cls(C2)
 
 
+class Optional(Forgetful):
+    """The same, where what was forgotten looks like a cache."""
+
+    def __init__(self, group, by=None):
+        super().__init__(group, by)
+
+    def config(self):
+        return super().config()
+
+
 class Unread(Action):
     """Its description is not read."""
 
@@ -181,6 +204,11 @@ class Unread(Action):
     @classmethod
     def build(cls, config):
         return cls(C2)
+
+
+class Unnamed(Action):
+    def config(self):
+        return {**super().config(), "name": {}["name"]}
 
 
 class Unwritten(Action):
