@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import reprlib
 import textwrap
@@ -162,7 +163,7 @@ def _form(x: Any, above: tuple[int, ...] = ()) -> Any:
             names = (x.co_names, x.co_varnames, x.co_freevars)
             return "code", x.co_code, names, _form(x.co_consts, inside)
         case types.FunctionType():
-            cells = [cell.cell_contents for cell in x.__closure__ or ()]
+            cells = list(inspect.getclosurevars(x).nonlocals.items())
             parts = (x.__code__, x.__defaults__, x.__kwdefaults__, cells)
             return "function", *(_form(part, inside) for part in parts)
         case types.MethodType() | staticmethod() | classmethod():
