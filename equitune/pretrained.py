@@ -135,7 +135,7 @@ def saved_state(model: nn.Module) -> dict[str, Any]:
     for key, x in state.items():
         memory: tuple[object, ...] = (key,)
         if not not_dense(x) and x.numel():
-            memory = (x.data_ptr(), x.shape, x.stride(), x.dtype)
+            memory = (x.data_ptr(), x.shape, x.stride(), x.dtype, x.is_conj(), x.is_neg())
         first.setdefault(memory, key)
     return {names[key]: state[key] for key in first.values() if key in names}
 
