@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from equitune.files import atomic_write, check_storable, misfits, not_dense
+from equitune.files import atomic_write, misfits
+from equitune.storable import check_storable, not_dense
 from equitune.values import WRITABLE, decode, encode
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"

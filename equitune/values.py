@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equitune import groups
-from equitune.files import unstorable
 from equitune.groups import FiniteGroup
+from equitune.storable import unstorable
 
 MODEST = 2**20  # bytes of a tensor that a file of settings may hold
 WRITABLE = "numbers, texts, lists, tuples, dictionaries, groups, actions, tensors of up to 1 MiB"

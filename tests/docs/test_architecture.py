@@ -47,7 +47,7 @@ def test_the_core_knows_of_services_only_how_files_are_written(house):
         for b in found
         if house.floor(a) == "core" and house.floor(b) != "core"
     }
-    assert below == {"equitune.files"}
+    assert below == {"equitune.files", "equitune.storable"}
 
 
 def test_every_experiment_stands_on_its_floor(house):
