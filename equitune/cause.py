@@ -107,8 +107,8 @@ def mixing(
     batched = [action is not None for action in actions]
     few = [x[:2] if has else x for x, has in zip(inputs, batched, strict=True)]
     parts = [move_inputs(actions, g, few) for g in range(order)]
-    once, again = (passes.otherwise(*parts[0]) for _ in range(2))
-    if difference(once, again, once) > tolerance:
+    once = passes(*parts[0])
+    if difference(passes.otherwise(*parts[0]), once, once) > tolerance:
         return 0.0, ""  # it draws random numbers, of which copies together get others
     found = row_mixing(run, parts, batched)
     model = plain(passes.model)

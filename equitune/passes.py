@@ -31,6 +31,7 @@ class Passes:
         self.model = model
         self.seed = seed
         self.generator = generator
+        self._others = 0  # how often there was other noise
         self._start = None if generator is None else generator.get_state()
 
     @property
@@ -47,9 +48,10 @@ class Passes:
         return self.model(*inputs)
 
     def otherwise(self, *inputs: Any) -> Tensor:
-        """Return what the model gives with other noise than that of a call."""
+        """Return what the model gives with other noise, at each call."""
         if self.seed is not None:
-            self._draw_from(self.seed + 1)
+            self._others += 1
+            self._draw_from(self.seed + self._others)
         return self.model(*inputs)
 
     def _draw_from(self, seed: int) -> None:

@@ -6,13 +6,16 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from test_equivariance import KEEP, ROTATE, S3, images, network, symmetric_conv
+from small_models import S3, images, network, symmetric_conv
 from torch import nn
 
-from equitune.actions import AxisPermutation, Regular, Trivial
+from equitune.actions import AxisPermutation, Regular, Rotate90, Trivial
 from equitune.equivariance import assert_equivariant, equivariance_error, equivariance_report
 from equitune.groups import CyclicGroup
 from equitune.symmetrize import EquiTuned
+
+ROTATE = Rotate90()
+KEEP = Trivial(ROTATE.group)
 
 
 @pytest.fixture(autouse=True)
@@ -166,6 +169,7 @@ def test_with_a_seed_every_pass_has_the_same_noise(model):
     assert_equivariant(model, ROTATE, KEEP, x, seed=3)
     report = equivariance_report(model, ROTATE, KEEP, x, seed=3)
     assert "noise: the same in every pass; other noise changes f(x) by" in report
+    assert "rows" not in report  # copies together get other noise; nothing is mixed
     assert equivariance_error(model, ROTATE, KEEP, x, seed=3).max() < 1e-6
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert np.array_equal(np.random.get_state()[1], numpy_state[1])
@@ -192,6 +196,15 @@ def test_a_fault_is_seen_beside_noise():
         assert "too large for rounding" in report
     report = equivariance_report(Noisy(bad=0.5), ROTATE, KEEP, images(), seed=0)
     assert "with the same noise in every pass the model does not follow the group" in report
+
+
+@pytest.mark.parametrize("settings", [{}, {"seed": 0}], ids=["any", "seed"])
+def test_noise_is_not_called_mixing(settings):
+    report = equivariance_report(
+        EquiTuned(Noisy(), ROTATE, KEEP), ROTATE, KEEP, images(), **settings
+    )
+    assert "noise: " in report
+    assert "mixes" not in report
 
 
 def test_a_module_in_evaluation_mode_has_no_noise():
