@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from equitune import actions
+    from equitune.actions import check_action
     from equitune.combine import Mean, Select, Weighted
     from equitune.equivariance import (
         assert_equivariant,
@@ -38,12 +39,14 @@ __all__ = [
     "Weighted",
     "actions",
     "assert_equivariant",
+    "check_action",
     "equivariance_error",
     "equivariance_report",
 ]
 
 _HOMES = {
     "groups": ("CyclicGroup", "DihedralGroup", "FiniteGroup", "ProductGroup", "SymmetricGroup"),
+    "actions": ("check_action",),
     "combine": ("Mean", "Select", "Weighted"),
     "symmetrize": ("EquiTuned",),
     "equivariance": ("assert_equivariant", "equivariance_error", "equivariance_report"),

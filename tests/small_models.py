@@ -143,3 +143,32 @@ class Peak(nn.Module):
 
     def forward(self, y):
         return (1.0 + y.argmax(-1, keepdim=True)).sqrt()
+
+
+def symmetric_conv(inputs, outputs, **settings):
+    """A convolution whose kernels are the same after any quarter turn and mirror image."""
+    conv = nn.Conv2d(inputs, outputs, 3, padding=1, **settings)
+    with torch.no_grad():  # few binary digits, so that the mean over the copies is exact
+        conv.weight.copy_(RotateFlip().orbit((conv.weight * 256).round() / 256).mean(0))
+    return conv
+
+
+def network(**changes):
+    """An equivariant classifier of images; changes replace its layers by name."""
+    layers = {
+        "first": symmetric_conv(2, 4),
+        "norm": nn.BatchNorm2d(4),
+        "relu": nn.ReLU(inplace=True),
+        "second": symmetric_conv(4, 4),
+        "pool": nn.AdaptiveAvgPool2d(1),
+        "flat": nn.Flatten(),
+        "head": nn.Linear(4, 3),
+    }
+    model = nn.Sequential()
+    for name, layer in (layers | changes).items():
+        model.add_module(name, layer)
+    return model
+
+
+def images(size=6, dtype=torch.float32):
+    return torch.randn(3, 2, size, size, dtype=dtype)

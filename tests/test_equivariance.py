@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from small_models import images, network, symmetric_conv
 from torch import nn
 
-from equitune.actions import Action, Flip, Regular, Rotate90, RotateFlip, TokenPermutation, Trivial
+from equitune.actions import Action, Flip, Regular, Rotate90, TokenPermutation, Trivial
 from equitune.equivariance import assert_equivariant, equivariance_error, equivariance_report
 from equitune.groups import CyclicGroup, SymmetricGroup
 from equitune.symmetrize import EquiTuned, Select
@@ -19,35 +20,6 @@ S3 = SymmetricGroup(3)
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
-
-
-def symmetric_conv(inputs, outputs, **settings):
-    """A convolution whose kernels are the same after any quarter turn and mirror image."""
-    conv = nn.Conv2d(inputs, outputs, 3, padding=1, **settings)
-    with torch.no_grad():  # few binary digits, so that the mean over the copies is exact
-        conv.weight.copy_(RotateFlip().orbit((conv.weight * 256).round() / 256).mean(0))
-    return conv
-
-
-def network(**changes):
-    """An equivariant classifier of images; changes replace its layers by name."""
-    layers = {
-        "first": symmetric_conv(2, 4),
-        "norm": nn.BatchNorm2d(4),
-        "relu": nn.ReLU(inplace=True),
-        "second": symmetric_conv(4, 4),
-        "pool": nn.AdaptiveAvgPool2d(1),
-        "flat": nn.Flatten(),
-        "head": nn.Linear(4, 3),
-    }
-    model = nn.Sequential()
-    for name, layer in (layers | changes).items():
-        model.add_module(name, layer)
-    return model
-
-
-def images(size=6, dtype=torch.float32):
-    return torch.randn(3, 2, size, size, dtype=dtype)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -11,6 +11,7 @@ from equitune.actions.base import (
     move_inputs,
     readable,
 )
+from equitune.actions.check import Vectors, check_action
 from equitune.actions.images import Flip, Rotate90, RotateFlip
 from equitune.actions.permutations import AxisPermutation, Regular, TokenPermutation
 from equitune.actions.saving import fingerprint, saved_config
@@ -26,7 +27,9 @@ __all__ = [
     "RotateFlip",
     "TokenPermutation",
     "Trivial",
+    "Vectors",
     "as_input_actions",
+    "check_action",
     "check_inputs",
     "fingerprint",
     "from_config",

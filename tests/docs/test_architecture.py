@@ -40,14 +40,14 @@ def test_experiments_do_not_know_each_other(house):
                 assert rooms[0] == rooms[1], f"{a} imports {b}"
 
 
-def test_the_core_knows_of_services_only_how_files_are_written(house):
+def test_the_core_knows_of_services_only_how_files_are_written_and_noise_is_seeded(house):
     below = {
         b
         for a, found in house.imports().items()
         for b in found
         if house.floor(a) == "core" and house.floor(b) != "core"
     }
-    assert below == {"equitune.files", "equitune.storable"}
+    assert below == {"equitune.files", "equitune.determinism", "equitune.storable"}
 
 
 def test_every_experiment_stands_on_its_floor(house):

@@ -21,7 +21,13 @@ from packaging.utils import canonicalize_name
 
 import equitune
 
-CORE = ["test_groups.py", "test_actions.py", "test_equivariance.py", "symmetrize"]
+CORE = [
+    "test_groups.py",
+    "test_actions.py",
+    "test_check_action.py",
+    "test_equivariance.py",
+    "symmetrize",
+]
 WITH_EXTRAS = [
     "test_cli.py",
     "test_config.py",
