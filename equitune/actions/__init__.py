@@ -11,6 +11,7 @@ from equitune.actions.base import (
     from_config,
     move_inputs,
     readable,
+    stands_for,
 )
 from equitune.actions.images import Flip, Rotate90, RotateFlip
 from equitune.actions.permutations import AxisPermutation, Regular, TokenPermutation
@@ -32,4 +33,5 @@ __all__ = [
     "from_config",
     "move_inputs",
     "readable",
+    "stands_for",
 ]

@@ -37,12 +37,13 @@ class Constant:
         """Return the values on the device of a tensor; they must not be changed in place."""
         if like.device in self._tensors and (torch.compiler.is_compiling() or not _fake(like)):
             return self._tensors[like.device]
-        values = torch.from_numpy(self.array)
         if torch.compiler.is_compiling():
-            return values.to(like.device)
-        if _fake(like) and not _fake(values):
-            values = like.fake_mode.from_tensor(values)  # type: ignore[attr-defined]
-        values = values.to(like.device)
+            return torch.from_numpy(self.array).to(like.device)
+        with torch.inference_mode(False):  # a tensor made in it could not be used in training
+            values = torch.from_numpy(self.array)
+            if _fake(like) and not _fake(values):
+                values = like.fake_mode.from_tensor(values)  # type: ignore[attr-defined]
+            values = values.to(like.device)
         if not _fake(values):
             self._tensors[like.device] = values
         return values
@@ -317,3 +318,14 @@ def fingerprint(actions: Sequence[Action | None]) -> Tensor:
     text = json.dumps(configs, sort_keys=True, default=lambda value: type(value).__name__)
     digest = np.frombuffer(hashlib.sha256(text.encode()).digest()[:8], np.uint8)
     return torch.from_numpy(np.unpackbits(digest).astype(np.float32))
+
+
+def stands_for(state: Tensor, actions: Sequence[Action | None]) -> bool:
+    """Say whether a state, as `fingerprint` returned it, stands for these actions.
+
+    One that was cast or averaged with its equals does; of one on "meta" nobody can say otherwise.
+    """
+    own = fingerprint(actions)
+    if state.shape != own.shape or state.is_meta:
+        return state.shape == own.shape
+    return torch.equal(state.detach().float().cpu().round(), own)
