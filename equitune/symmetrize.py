@@ -28,6 +28,7 @@ from equitune.actions import (
     from_config,
     readable,
     saved_config,
+    stands_for,
 )
 from equitune.combine import Mean, Select, Weighted
 from equitune.copies import checkpointed, unique_rows
@@ -246,11 +247,7 @@ class EquiTuned(nn.Module):
         Raises:
             ValueError: the actions of the state dict are not those of this model.
         """
-        own = self.get_extra_state()
-        same = state.shape == own.shape and (
-            state.is_meta or torch.equal(state.detach().float().cpu().round(), own)
-        )
-        if not same:
+        if not stands_for(state, [*self.input_actions, self.output_action]):
             raise ValueError(
                 f"the state dict is that of a model with other actions than {self.extra_repr()}: "
                 "build the model with the actions it was saved with, or load the wrapped module's "

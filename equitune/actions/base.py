@@ -41,12 +41,13 @@ class Constant:
         """Return the values on the device of a tensor; they must not be changed in place."""
         if like.device in self._tensors and (torch.compiler.is_compiling() or not _fake(like)):
             return self._tensors[like.device]
-        values = torch.from_numpy(self.array)
         if torch.compiler.is_compiling():
-            return values.to(like.device)
-        if _fake(like) and not _fake(values):
-            values = like.fake_mode.from_tensor(values)  # type: ignore[attr-defined]
-        values = values.to(like.device)
+            return torch.from_numpy(self.array).to(like.device)
+        with torch.inference_mode(False):  # a tensor made in it could not be used in training
+            values = torch.from_numpy(self.array)
+            if _fake(like) and not _fake(values):
+                values = like.fake_mode.from_tensor(values)  # type: ignore[attr-defined]
+            values = values.to(like.device)
         if not _fake(values):
             self._tensors[like.device] = values
         return values

@@ -80,6 +80,17 @@ def fingerprint(actions: Sequence[Action | None]) -> Tensor:
     return torch.from_numpy(np.unpackbits(digest).astype(np.float32))
 
 
+def stands_for(state: Tensor, actions: Sequence[Action | None]) -> bool:
+    """Say whether a state, as `fingerprint` returned it, stands for these actions.
+
+    One that was cast or averaged with its equals does; of one on "meta" nobody can say otherwise.
+    """
+    own = fingerprint(actions)
+    if state.shape != own.shape or state.is_meta:
+        return state.shape == own.shape
+    return torch.equal(state.detach().float().cpu().round(), own)
+
+
 def _description(action: Action) -> Any:
     """Return an action's `config`, or what of it can be written; classes without their module.
 

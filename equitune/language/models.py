@@ -19,7 +19,17 @@ from equitune import actions
 from equitune.actions import TokenPermutation
 from equitune.copies import unique_rows
 from equitune.groups import CyclicGroup
-from equitune.language.probe import ends_with_head, takes
+from equitune.language.averaging import (
+    Averaging,
+    check_cache,
+    check_vocabulary,
+    positions,
+    repeated,
+    selected,
+    traced,
+)
+from equitune.language.keeping import KeptModel, before_loading
+from equitune.language.settings import EquiCausalLMConfig
 from equitune.vision import import_transformers
 
 import_transformers()  # before anything imports a model of it
@@ -30,10 +40,11 @@ from transformers import (  # noqa: E402
     Cache,
     DynamicCache,
     GenerationMixin,
-    PreTrainedConfig,
     PreTrainedModel,
 )
 from transformers.modeling_outputs import CausalLMOutputWithPast  # noqa: E402
+
+__all__ = ["EquiCausalLM", "EquiCausalLMConfig", "identity", "positions"]
 
 
 def identity(vocabulary: int) -> TokenPermutation:
@@ -41,46 +52,20 @@ def identity(vocabulary: int) -> TokenPermutation:
     return TokenPermutation(CyclicGroup(1), torch.arange(vocabulary)[None])
 
 
-class EquiCausalLMConfig(PreTrainedConfig):  # type: ignore[misc]
-    """What `EquiCausalLM` is built from.
-
-    Args:
-        text_config: the configuration of the wrapped model, or its dictionary.
-        action: `TokenPermutation.config` of the group's action on token ids.
-        general: ids of the general words; none is moved.
-        relaxed: whether general words get their logits from the unmoved context alone.
-    """
-
-    model_type = "equi_causal_lm"
-    sub_configs = {"text_config": AutoConfig}  # noqa: RUF012  transformers' own way
-
-    def __init__(
-        self,
-        text_config: PreTrainedConfig | dict[str, Any] | None = None,
-        action: dict[str, Any] | None = None,
-        general: Sequence[int] = (),
-        relaxed: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        """Build the wrapped model's configuration from its dictionary; the rest is stored."""
-        if isinstance(text_config, dict):
-            text_config = AutoConfig.for_model(**text_config)
-        self.text_config = text_config
-        self.action = action
-        self.general = list(general)
-        self.relaxed = relaxed
-        super().__init__(**kwargs)
-
-
-class EquiCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
+class EquiCausalLM(KeptModel, GenerationMixin):  # type: ignore[misc]
     """A causal language model with P(gX₂ | gX₁) = P(X₂ | X₁); build it by `wrap`.
 
     `forward`, `generate`, `save_pretrained`, `from_pretrained` and the loss for labels are those of
-    transformers. The key-value cache holds |G| rows for each sequence, copy after copy.
+    transformers. The key-value cache, hidden states and attentions hold |G| rows for each sequence,
+    copy after copy; those of the identity are the wrapped model's own.
+
+    What the group does belongs to the code and to config.json, not to the state: no state dict,
+    average or cast changes it, and a state dict of another action is refused.
 
     Attributes:
         model: the wrapped model.
-        action: the group's action on token ids.
+        action: the group's action on token ids; for another one, `wrap` the model anew.
+        averaging: how logits are averaged over the copies of the context.
     """
 
     config_class = EquiCausalLMConfig
@@ -92,33 +77,36 @@ class EquiCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
     _supports_flash_attn = True
     _supports_attention_backend = True
 
-    moved: Tensor  # (moved,) ids that some element moves
-    moves: Tensor  # (|G|, moved): where among `moved` element g sends each of them
-    general: Tensor  # (general,) ids; none in an exactly fair model
-
     def __init__(self, config: EquiCausalLMConfig, model: PreTrainedModel | None = None) -> None:
-        """Wrap a model, or a new one that the configuration describes."""
+        """Wrap a model, or a new one that the configuration describes.
+
+        Raises:
+            ValueError: the configuration describes no model, or an action that does not fit it.
+        """
         super().__init__(config)
         self.loss_type = "ForCausalLM"  # transformers would look for it in the class's name
+        if config.text_config is None or not config.action:
+            raise ValueError(
+                "the configuration describes no EquiCausalLM: load the model as it is, by "
+                "AutoModelForCausalLM.from_pretrained, then EquiCausalLM.wrap(model, action)"
+            )
+        action = actions.from_config(config.action)
+        if not isinstance(action, TokenPermutation):
+            raise ValueError(f"{config.action} describes no TokenPermutation: save it by wrap")
+        check_vocabulary(action, config.get_text_config(decoder=True).vocab_size)
         if model is None:
             model = AutoModelForCausalLM.from_config(config.text_config)
         self.model = model
-        with torch.device("cpu"):  # from_pretrained builds on "meta", where nothing can be checked
-            action = actions.from_config(config.action or {})
-            if not isinstance(action, TokenPermutation):
-                raise ValueError(f"{config.action} describes no TokenPermutation: save it by wrap")
-            moved = (action.permutations != torch.arange(action.size)).any(0).nonzero().flatten()
-            places = torch.zeros(action.size, dtype=torch.long)
-            places[moved] = torch.arange(len(moved))
-            moves = places[action.permutations[:, moved]]
-            general = torch.tensor(config.general if config.relaxed else [], dtype=torch.long)
-        self.action = action
-        # persistent: transformers leaves others uninitialised after loading
-        self.register_buffer("moved", moved)
-        self.register_buffer("moves", moves)
-        self.register_buffer("general", general)
-        self._split: bool | None = None  # whether the logits are the head's output, once known
+        self.averaging = Averaging(action, config.general if config.relaxed else [])
+        self.register_load_state_dict_pre_hook(before_loading)
         self.post_init()
+
+    def init_weights(self) -> None:
+        """Leave the weights of the wrapped model as they are; there are no others.
+
+        transformers would draw those of modules anew that it has not made, as adapters and heads,
+        and tie a head that is not the embeddings' any more.
+        """
 
     @classmethod
     def wrap(
@@ -141,22 +129,19 @@ class EquiCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
 
         Raises:
             TypeError: the action is no `TokenPermutation`.
-            ValueError: its size is not the model's vocabulary, a general word is moved or outside
-                the vocabulary, or relaxed without general words.
+            ValueError: its size is not the model's vocabulary, its config does not describe it, a
+                general word is moved or outside the vocabulary, or relaxed without general words.
         """
         vocabulary = model.config.get_text_config(decoder=True).vocab_size
         action = identity(vocabulary) if action is None else action
         if not isinstance(action, TokenPermutation):
             raise TypeError(f"action is {action!r}: expected a TokenPermutation of token ids")
-        if action.size != vocabulary:
-            raise ValueError(
-                f"the action permutes {action.size} ids, the model has {vocabulary}: build it for "
-                f"the model, as words_on(lexicon, tokenizer, {vocabulary}).action"
-            )
+        check_vocabulary(action, vocabulary)
+        rows = action.permutations
         for word in general:
             if not 0 <= word < vocabulary:
                 raise ValueError(f"general word {word} is outside the vocabulary of {vocabulary}")
-            if any(int(action.permutations[g, word]) != word for g in action.group.elements):
+            if bool((rows[:, word] != word).any()):
                 raise ValueError(f"general word {word} is moved by the group: it is no general one")
         if relaxed and not len(general):
             raise ValueError("relaxed=True without general words changes nothing: pass general=")
@@ -169,6 +154,11 @@ class EquiCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
             attn_implementation=model.config._attn_implementation,
         )
         wrapped = cls(config, model)
+        if not torch.equal(wrapped.action.permutations, rows):
+            raise ValueError(
+                f"{type(action).__name__}.config does not describe {action!r}: write config and "
+                "build for a class of your own, or pass a TokenPermutation"
+            )
         if model.generation_config is not None:
             wrapped.generation_config = model.generation_config
         moved: Self = wrapped.to(model.device).train(model.training)
@@ -183,8 +173,9 @@ class EquiCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
+        return_dict: bool | None = None,
         **kwargs: Any,
-    ) -> CausalLMOutputWithPast:
+    ) -> CausalLMOutputWithPast | tuple[Any, ...]:
         """Return logits (batch, positions, vocabulary) that are moved as the context is.
 
         Args:
@@ -195,28 +186,48 @@ class EquiCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
             labels: (batch, positions), shifted inside; -100 counts for nothing.
             use_cache: whether to return the cache.
             logits_to_keep: logits of so many last positions, or of these positions; 0: all.
-            kwargs: for the wrapped model, and for the loss.
+            return_dict: False: a tuple of what is there; None: as the configuration says.
+            kwargs: for the wrapped model, and for the loss. With output_hidden_states or
+                output_attentions what is returned has |G|·batch rows, copy after copy in the order
+                of the group's elements; those of the identity are the wrapped model's own.
 
         Raises:
-            ValueError: there are no input_ids: embeddings cannot be permuted.
+            ValueError: there are no input_ids, as embeddings cannot be permuted; the cache was not
+                made by this model; or the wrapped model has another number of ids than the action.
         """
         if input_ids is None:
-            raise ValueError("EquiCausalLM needs input_ids: a group acts on tokens, not embeddings")
+            raise ValueError(
+                "EquiCausalLM needs input_ids: a group acts on tokens, not embeddings; a prompt of "
+                "PEFT is learnt inside, EquiCausalLM.wrap(get_peft_model(model, …))"
+            )
+        asked = {
+            name: True
+            for name in ("output_hidden_states", "output_attentions")
+            if getattr(self.config, name)
+        }
+        kwargs = asked | kwargs
+        if labels is not None and self._asks(kwargs, "output_router_logits"):
+            raise ValueError(
+                "output_router_logits adds a loss of the experts, which EquiCausalLM does not "
+                "compute: set config.output_router_logits = False"
+            )
         if position_ids is None and isinstance(attention_mask, Tensor) and attention_mask.ndim == 2:
             position_ids = positions(attention_mask)[:, -input_ids.shape[1] :]
         order = self.action.group.order
         copies = self.action.orbit(input_ids).flatten(0, 1)  # (|G|·batch, positions)
-        mask, places = _repeated(attention_mask, order), _repeated(position_ids, order)
+        mask, places = repeated(attention_mask, order), repeated(position_ids, order)
+        check_cache(past_key_values, len(copies), order)
         fresh = past_key_values is None or (
             type(past_key_values) is DynamicCache and not past_key_values.get_seq_length()
         )
         origin = None
         # equal rows once; in training each keeps a dropout mask of its own
-        if fresh and not self.training and not isinstance(mask, dict):
+        if fresh and not self.training and not isinstance(mask, dict) and not traced(input_ids):
             first, origin = unique_rows([x for x in (copies, mask) if x is not None])
             copies = copies[first]
             mask, places = (x if x is None else x[first] for x in (mask, places))
-        outputs, cache = self.rows(
+        rows = self.averaging.run(
+            self.model,
             copies,
             attention_mask=mask,
             position_ids=places,
@@ -225,93 +236,67 @@ class EquiCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
             logits_to_keep=logits_to_keep,
             **kwargs,
         )
+        values, cache = rows.values, rows.cache
         if origin is not None and len(origin) != len(copies):
-            outputs = outputs[origin]
+            values = values[origin]
             if cache is not None:
                 cache.batch_select_indices(origin)
-        logits = self.combine(outputs.reshape(order, -1, *outputs.shape[1:]))
+        logits = self.averaging.combine(values.reshape(order, -1, *values.shape[1:]), rows.head)
         loss = None
         if labels is not None:
+            # PEFT's prompts stand before the context
+            labels = F.pad(labels, (max(0, logits.shape[1] - labels.shape[1]), 0), value=-100)
             size = logits.shape[-1]
             loss = self.loss_function(logits, labels, vocab_size=size, **kwargs)
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=cache)
-
-    def rows(
-        self,
-        input_ids: Tensor,
-        *,
-        position_ids: Tensor | None = None,
-        logits_to_keep: int | Tensor = 0,
-        **kwargs: Any,
-    ) -> tuple[Tensor, Cache | None]:
-        """Run the wrapped model on contexts that are already moved.
-
-        Args:
-            input_ids: (rows, positions).
-            position_ids: (rows, positions), for models that take them.
-            logits_to_keep: as in `forward`.
-            kwargs: for the wrapped model.
-
-        Returns:
-            What `combine` makes logits of, (rows, kept positions, width or vocabulary), and the
-            cache.
-        """
-        if position_ids is not None and takes(self.model, "position_ids"):
-            kwargs["position_ids"] = position_ids
-        if self._split is None:
-            self._split = ends_with_head(self.model, input_ids[:1, :1])
-        if not self._split:
-            output = self.model(input_ids, logits_to_keep=logits_to_keep, **kwargs)
-            return output.logits, output.past_key_values
-        output = self.model.base_model(input_ids, **kwargs)
-        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        return output.last_hidden_state[:, kept], output.past_key_values
-
-    def combine(self, outputs: Tensor) -> Tensor:
-        """Return the logits of the equivariant model, from all copies' outputs of `rows`.
-
-        1/|G| Σ_g g⁻¹ l(gx). A linear head is applied to the mean of the hidden states, which gives
-        the mean of the logits; only ids that move need the copies' own logits.
-
-        Args:
-            outputs: (|G|, batch, positions, width or vocabulary).
-
-        Returns:
-            (batch, positions, vocabulary).
-        """
-        logits = self._head(outputs.mean(0))
-        if len(self.moved):
-            own = self._logits_of(outputs, self.moved)  # (|G|, batch, positions, moved)
-            places = self.moves[:, None, None].expand(own.shape)
-            logits.index_copy_(-1, self.moved, own.gather(-1, places).mean(0))
-        if len(self.general):
-            unmoved = self._logits_of(outputs[self.action.group.identity], self.general)
-            logits.index_copy_(-1, self.general, unmoved)
-        return logits
+        output = CausalLMOutputWithPast(
+            loss=loss,
+            logits=logits,
+            past_key_values=cache,
+            hidden_states=selected(getattr(rows.output, "hidden_states", None), origin),
+            attentions=selected(getattr(rows.output, "attentions", None), origin),
+        )
+        if return_dict is None:
+            return_dict = self.config.return_dict
+        return output if return_dict else output.to_tuple()
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the wrapped model's input embeddings."""
         embeddings: nn.Module = self.model.get_input_embeddings()
         return embeddings
 
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the wrapped model's input embeddings."""
+        self.model.set_input_embeddings(value)
+
     def get_output_embeddings(self) -> nn.Module | None:
         """Return the wrapped model's head."""
         head: nn.Module | None = self.model.get_output_embeddings()
         return head
 
-    def _head(self, outputs: Tensor) -> Tensor:
-        """Return logits of outputs of `rows`, (…, vocabulary)."""
-        if not self._split:
-            return outputs
-        logits: Tensor = self.model.get_output_embeddings()(outputs)
-        return logits
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        """Replace the wrapped model's head."""
+        self.model.set_output_embeddings(new_embeddings)
 
-    def _logits_of(self, outputs: Tensor, ids: Tensor) -> Tensor:
-        """Return the logits of some ids only, (…, ids)."""
-        if not self._split:
-            return outputs[..., ids]
-        head = self.model.get_output_embeddings()
-        return F.linear(outputs, head.weight[ids], None if head.bias is None else head.bias[ids])
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+    ) -> nn.Module:
+        """Return the embeddings if they have that size already; a group cannot be resized.
+
+        Raises:
+            ValueError: the size is another one.
+        """
+        size = self.action.size if new_num_tokens is None else new_num_tokens
+        if pad_to_multiple_of:
+            size = -(-size // pad_to_multiple_of) * pad_to_multiple_of
+        check_vocabulary(self.action, size)
+        return self.get_input_embeddings()
+
+    def _asks(self, kwargs: dict[str, Any], name: str) -> bool:
+        """Say whether something is asked for, in a call or by the wrapped model's configuration."""
+        return bool(kwargs.get(name, getattr(self.model.config, name, False)))
 
     def _reorder_cache(self, past_key_values: Cache, beam_idx: Tensor) -> Cache:
         """Reorder beams in every copy's block of the cache."""
@@ -322,15 +307,3 @@ class EquiCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
 
 AutoConfig.register(EquiCausalLMConfig.model_type, EquiCausalLMConfig, exist_ok=True)
 AutoModelForCausalLM.register(EquiCausalLMConfig, EquiCausalLM, exist_ok=True)
-
-
-def positions(attention_mask: Tensor) -> Tensor:
-    """Return each token's place in its sequence, padding left out: (batch, positions)."""
-    return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
-
-
-def _repeated(x: Any, order: int) -> Any:
-    """Repeat a tensor (batch, …), or each of a dictionary of them, for every copy."""
-    if isinstance(x, dict):
-        return {key: _repeated(value, order) for key, value in x.items()}
-    return x if x is None else x.repeat(order, *[1] * (x.ndim - 1))

@@ -143,7 +143,8 @@ def _sample(
     node = node.view(order, -1)
     cache = _cache(model, ids.shape[1] + uniform.shape[1])
     for step in range(uniform.shape[1]):
-        outputs, _ = model.rows(
+        copies = model.averaging.run(
+            model.model,
             inputs,
             attention_mask=mask,
             position_ids=positions(mask)[:, -inputs.shape[1] :],
@@ -152,7 +153,8 @@ def _sample(
             logits_to_keep=1,
         )
         first, which = unique_rows([node.T])  # samples whose copies are all the same
-        logits = model.combine(outputs[node[:, first]])[:, 0]  # (distinct samples, vocabulary)
+        values = copies.values[node[:, first]]  # (|G|, distinct samples, 1, …)
+        logits = model.averaging.combine(values, copies.head)[:, 0]
         tokens = choice(logits, which, uniform[live, step])
         going = ~torch.isin(tokens, ends)
         live, tokens, node = live[going], tokens[going], node[:, going]

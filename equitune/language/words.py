@@ -1,7 +1,7 @@
 """The group of a lexicon among the tokens of a language model; knows no model.
 
-Every word has to be one token with its leading space, as in GPT-2: of a word of several tokens the
-first alone would be moved, and what moves would be no permutation.
+Every word has to be one token as it stands in running text, with its leading space as in GPT-2: of
+a word of several tokens the first alone would be moved, and what moves would be no permutation.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ FORMS: dict[str, Callable[[str], str]] = {
     "opening a sentence": lambda word: f"{word[:1].upper()}{word[1:]}",
     "without its space": lambda word: word,
 }
+# what stands before a word in running text: before its space, and where it has none
+OPENINGS = {True: ("the", "."), False: ("\n", "(", '"')}
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ def problems(
 ) -> list[Problem]:
     """Return the words that keep a lexicon from permuting tokens; none where all is well.
 
-    Each word must be one token with its leading space, neither special nor unknown, and no token
-    may stand twice.
+    Each word must be one token with its leading space, as it stands in running text, neither
+    special nor unknown, and no token may stand twice.
 
     Args:
         lexicon: the words.
@@ -197,7 +199,7 @@ class _Reading:
         if texts in self._tried:
             return True  # " Black" capitalised is itself
         self._tried.add(texts)
-        rows = [self.tokenizer.encode(text, add_special_tokens=False) for text in texts]
+        rows = [self._tokens(text) for text in texts]
         where = f"{place}, {form}" if form else place
         faults = {
             word: row
@@ -227,6 +229,22 @@ class _Reading:
         else:
             self.tuples.append(ids)
         return True
+
+    def _tokens(self, text: str) -> list[int]:
+        """Return the tokens of a word where it stands in running text.
+
+        At the beginning of a text tokenizers of Llama 2's kind put a space of their own, which is
+        a token by itself where the word has one too. So the word is read behind something else.
+        """
+        for opening in OPENINGS[text.startswith(" ")]:
+            before, whole = self._encode(opening), self._encode(opening + text)
+            if len(whole) > len(before) and whole[: len(before)] == before:
+                return whole[len(before) :]
+        return self._encode(text)
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        return ids
 
     def _problem(self, word: str, where: str, row: list[int], advice: str) -> Problem:
         return Problem(word, where, tuple(self.tokenizer.convert_ids_to_tokens(row)), advice)

@@ -34,6 +34,7 @@ OTHERS = {
 ARCHITECTURES = {
     "gpt2": {**COMMON, "n_positions": 32, "n_embd": 16, "n_layer": 2, "n_head": 2},
     "llama": OTHERS,
+    "mixtral": OTHERS,
     "phi": OTHERS,  # its head has a bias
     # its logits are capped after the head; every other layer sees the last few tokens only
     "gemma2": {**OTHERS, "head_dim": 8, "sliding_window": 6, "final_logit_softcapping": 5.0},
@@ -72,6 +73,18 @@ def token_action():
         return TokenPermutation.generated_by(image)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def plain_loop():
+    """A function that returns 1/|G| Σ g⁻¹ l(gx), from one pass of a model for each element."""
+
+    def mean(model, action, x, **options):
+        back = action.on_logits().inverse
+        logits = [back(g, model(action(g, x), **options).logits) for g in action.group.elements]
+        return torch.stack(logits).mean(0)
+
+    return mean
 
 
 @pytest.fixture

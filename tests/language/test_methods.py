@@ -118,7 +118,7 @@ def test_other_forms_move_when_asked(model_folder):
         build(model, tokenizer, lexicon, "equi")
     lexicon = Lexicon("own", ("he", "she"), (("he", "she"),))
     skipped = build(model, tokenizer, lexicon, "equi", forms=True)
-    assert len(skipped.moved) == 2
+    assert len(skipped.averaging.moved.array) == 2
 
 
 def test_what_cannot_be_built_is_one_line(model_folder, language_model):

@@ -148,7 +148,7 @@ def test_a_loaded_model_takes_another_precision(relaxed_model, tmp_path):
     expected = copy.deepcopy(equi).to(torch.bfloat16)(ROWS).logits
     assert torch.equal(found, expected)
     assert (found - equi(ROWS).logits).abs().max() < 0.5
-    assert torch.equal(loaded.moves, equi.moves)
+    assert torch.equal(loaded.action.permutations, equi.action.permutations)
 
 
 @needs_accelerate

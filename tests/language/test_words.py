@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from tokenizers import Regex, Tokenizer
+from tokenizers import Regex, Tokenizer, decoders
 from tokenizers.decoders import Fuse
-from tokenizers.models import WordLevel
-from tokenizers.normalizers import Lowercase, Sequence, Strip
-from tokenizers.pre_tokenizers import Split
+from tokenizers.decoders import Sequence as Decoders
+from tokenizers.models import BPE, WordLevel
+from tokenizers.normalizers import Lowercase, Prepend, Replace, Sequence, Strip
+from tokenizers.pre_tokenizers import Metaspace, Split
 from tokenizers.processors import TemplateProcessing
 
 from equitune.actions import TokenPermutation
@@ -42,6 +43,26 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def gpt2(shared):
     return load_tokenizer(str(shared / "mirror" / "gpt2-tokenizer"))
+
+
+def byte_pairs(style):
+    """A tokenizer of Llama 2's kind: before every text it puts a blank, ▁, of its own.
+
+    Args:
+        style: by which of the two parts that tokenizers are made of.
+    """
+    words = ["▁man", "▁woman", "▁Man", "▁Woman", "▁king", "▁queen", "woman", "Woman", "man", "Man"]
+    letters = sorted({letter for word in words for letter in word} | set("\n.,saw the"))
+    pieces = [word[:end] for word in words for end in range(2, len(word) + 1)]
+    ids = {piece: i for i, piece in enumerate(dict.fromkeys(["<unk>", *letters, *pieces]))}
+    merges = dict.fromkeys((w[:end], w[end]) for w in words for end in range(1, len(w)))
+    built = Tokenizer(BPE(ids, list(merges), unk_token="<unk>"))
+    if style == "normalizer":
+        built.normalizer = Sequence([Prepend("▁"), Replace(" ", "▁")])
+    else:
+        built.pre_tokenizer = Metaspace(prepend_scheme="first", split=False)
+    built.decoder = Decoders([decoders.Replace("▁", " "), Fuse(), decoders.Strip(" ", 1, 0)])
+    return PreTrainedTokenizerFast(tokenizer_object=built, unk_token="<unk>")
 
 
 def moved(tokens):
@@ -107,6 +128,26 @@ def test_tokens_that_open_every_text_do_not_count():
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=opening, unk_token="<unk>")
     assert len(tokenizer.encode(" man")) == 2
     assert problems(GENDER, tokenizer) == []
+
+
+@pytest.mark.parametrize(("style", "pieces"), [("normalizer", 2), ("pre-tokenizer", 1)])
+def test_words_are_found_as_they_stand_in_running_text(style, pieces):
+    """A blank that the tokenizer puts before a text is no part of a word."""
+    tokenizer = byte_pairs(style)
+    assert len(tokenizer.encode(" man", add_special_tokens=False)) == pieces
+    assert problems(GENDER, tokenizer, forms=True)[0].word == "he"  # no general word is a token
+    lexicon = Lexicon("own", GENDER.demographics, GENDER.equality)
+    assert problems(lexicon, tokenizer, forms=True) == []
+    plain, forms = words_on(lexicon, tokenizer), words_on(lexicon, tokenizer, forms=True)
+    names = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    pairs = {names[v]: names[w] for v, w in enumerate(plain.action.permutations[1]) if v != w}
+    assert pairs == {"▁man": "▁woman", "▁woman": "▁man", "▁king": "▁queen", "▁queen": "▁king"}
+    others = {"man", "woman", "Man", "Woman", "▁Man", "▁Woman"}
+    found = {names[v] for v, w in enumerate(forms.action.permutations[1]) if v != w}
+    assert found == pairs.keys() | others
+    text = "man saw the queen.\nWoman, the woman saw the king"
+    exchanged = tokenizer.decode(forms.action(1, torch.tensor(tokenizer.encode(text))))
+    assert exchanged == "woman saw the king.\nMan, the man saw the queen"
 
 
 def test_general_words_have_forms_too(tokenizer):
@@ -208,7 +249,7 @@ def test_the_first_piece_of_a_word_makes_no_permutation_and_is_not_taken(gpt2):
     image = torch.arange(len(gpt2))
     for a, b in first:
         image[a], image[b] = b, a
-    with pytest.raises(ValueError, match="is no permutation"):
+    with pytest.raises(ValueError, match="is not a permutation"):
         TokenPermutation.generated_by(image)
     lexicon = Lexicon("own", pairs[0], pairs)
     (problem,) = problems(lexicon, gpt2)

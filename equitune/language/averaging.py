@@ -1,0 +1,201 @@
+"""The average over the copies of contexts: how they are run, and what becomes of them.
+
+It knows how a group moves token ids, and no word and no file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from equitune.actions import Constant, TokenPermutation, readable
+from equitune.language.probe import HeadProbe, learns_prompt, takes
+
+if TYPE_CHECKING:
+    from transformers import Cache
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What a model made of contexts that are already moved; `Averaging.combine` makes logits of it.
+
+    Attributes:
+        values: hidden states (rows, positions, width), or logits (rows, positions, vocabulary).
+        head: the linear layer that makes logits of the hidden states; None: these are logits.
+        output: all that the model returned; its hidden states and attentions are there if they
+            were asked for.
+    """
+
+    values: Tensor
+    head: nn.Linear | None
+    output: Any
+
+    @property
+    def cache(self) -> Cache | None:
+        """The key-value cache, if there is one."""
+        cache: Cache | None = getattr(self.output, "past_key_values", None)
+        return cache
+
+
+class Averaging:
+    """The average of a model's logits over the copies of its context; a part of `EquiCausalLM`.
+
+    It is no module and has no buffers: nothing that happens to a model's state changes it.
+
+    Args:
+        action: how the group moves token ids.
+        general: ids whose logits are those of the unmoved context; none in an exactly fair model.
+    """
+
+    def __init__(self, action: TokenPermutation, general: list[int]) -> None:
+        """Look up which ids move, and where to."""
+        self.action = action
+        with torch.device(
+            "cpu"
+        ):  # from_pretrained builds on "meta", where nothing can be looked at
+            rows = action.permutations
+            moved = (rows != torch.arange(action.size)).any(0).nonzero().flatten()
+            places = torch.zeros(action.size, dtype=torch.long)
+            places[moved] = torch.arange(len(moved))
+            self.moved = Constant(moved)  # (moved,) ids that some element moves
+            # (|G|, moved): where among `moved` element g sends each of them
+            self.moves = Constant(places[rows[:, moved]])
+            self.general = Constant(torch.tensor(general, dtype=torch.long))
+        self.probe = HeadProbe()
+
+    def run(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        *,
+        position_ids: Tensor | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> Copies:
+        """Run a model on contexts that are already moved.
+
+        Args:
+            model: the wrapped model.
+            input_ids: (rows, positions).
+            position_ids: (rows, positions), for models that take them.
+            logits_to_keep: as in `EquiCausalLM.forward`.
+            kwargs: for the model.
+
+        Returns:
+            What `combine` makes logits of, with the cache.
+
+        Raises:
+            ValueError: there is a cache, and the model learns a prompt.
+        """
+        if kwargs.get("past_key_values") is not None and learns_prompt(model):
+            raise ValueError(
+                "a model with a prompt of PEFT takes no cache, as PEFT puts its own in its place: "
+                "pass use_cache=False, to generate too"
+            )
+        if position_ids is not None and takes(model, "position_ids"):
+            kwargs["position_ids"] = position_ids
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        head = None if traced(input_ids) else self.probe(model, input_ids.new_zeros(1, 1))
+        if head is not None:
+            output = model.base_model(input_ids, **kwargs)
+            return Copies(output.last_hidden_state[:, kept], head, output)
+        if takes(model, "logits_to_keep"):
+            output = model(input_ids, logits_to_keep=logits_to_keep, **kwargs)
+            return Copies(output.logits, None, output)
+        output = model(input_ids, **kwargs)
+        return Copies(output.logits[:, kept], None, output)
+
+    def combine(self, values: Tensor, head: nn.Linear | None) -> Tensor:
+        """Return the logits of the equivariant model, from all copies' values of `run`.
+
+        1/|G| Σ_g g⁻¹ l(gx). A linear head is applied to the mean of the hidden states, which gives
+        the mean of the logits; only ids that move need the copies' own logits.
+
+        Args:
+            values: (|G|, batch, positions, width or vocabulary).
+            head: as `run` returned it.
+
+        Returns:
+            (batch, positions, vocabulary).
+
+        Raises:
+            ValueError: the model has another number of ids than the action.
+        """
+        mean = values.mean(0)
+        logits = mean if head is None else head(mean)
+        check_vocabulary(self.action, logits.shape[-1])
+        moved, general = self.moved.on(logits), self.general.on(logits)
+        if len(moved):
+            own = _logits_of(values, head, moved)  # (|G|, batch, positions, moved)
+            places = self.moves.on(logits)[:, None, None].expand(own.shape)
+            logits = logits.index_copy(-1, moved, own.gather(-1, places).mean(0))
+        if len(general):
+            unmoved = _logits_of(values[self.action.group.identity], head, general)
+            logits = logits.index_copy(-1, general, unmoved)
+        return logits
+
+
+def traced(ids: Tensor) -> bool:
+    """Say whether ids stand for others, so that nothing may depend on their values."""
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return tracing or not readable(ids)
+
+
+def positions(attention_mask: Tensor) -> Tensor:
+    """Return each token's place in its sequence, padding left out: (batch, positions)."""
+    return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
+
+
+def repeated(x: Any, order: int) -> Any:
+    """Repeat a tensor (batch, …), or each of a dictionary of them, for every copy."""
+    if isinstance(x, dict):
+        return {key: repeated(value, order) for key, value in x.items()}
+    return x if x is None else x.repeat(order, *[1] * (x.ndim - 1))
+
+
+def selected(tensors: Any, origin: Tensor | None) -> Any:
+    """Return tensors of different rows, (different, …) each, with all rows; None stays None."""
+    if tensors is None or origin is None:
+        return tensors
+    return tuple(x if x is None else x[origin] for x in tensors)
+
+
+def check_vocabulary(action: TokenPermutation, size: int) -> None:
+    """Check that an action permutes as many ids as a model has.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if action.size != size:
+        raise ValueError(
+            f"the action permutes {action.size} ids, the model has {size}: build it for "
+            f"the model, as words_on(lexicon, tokenizer, {size}).action, and resize a model before "
+            "wrap only, by model.resize_token_embeddings"
+        )
+
+
+def check_cache(cache: Any, rows: int, order: int) -> None:
+    """Check that a cache that holds something has a row for each copy.
+
+    Raises:
+        ValueError: it has not, as that of the wrapped model.
+    """
+    keys = [getattr(layer, "keys", None) for layer in getattr(cache, "layers", None) or ()]
+    held = next((x for x in keys if isinstance(x, Tensor) and x.ndim == 4 and x.numel()), None)
+    if held is not None and held.shape[0] != rows:
+        raise ValueError(
+            f"past_key_values hold {held.shape[0]} rows: expected {rows}, {order} copies of each "
+            "sequence, as EquiCausalLM returns them; a prefix of PEFT is learnt inside, "
+            "EquiCausalLM.wrap(get_peft_model(model, …))"
+        )
+
+
+def _logits_of(values: Tensor, head: nn.Linear | None, ids: Tensor) -> Tensor:
+    """Return the logits of some ids only, (…, ids), from hidden states or logits."""
+    if head is None:
+        return values[..., ids]
+    return F.linear(values, head.weight[ids], None if head.bias is None else head.bias[ids])
