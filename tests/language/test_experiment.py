@@ -1,15 +1,24 @@
 """The language experiment's steps: what is trained, sampled and measured, and what is refused."""
 
 import json
+import zlib
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from equitune import training
-from equitune.config import LANGUAGE_METHODS, Sampling, SmallGPT2, Training
-from equitune.language import experiment
+from equitune.config import (
+    LANGUAGE_METHODS,
+    REGARD_LABELS,
+    RegardScorer,
+    Sampling,
+    SmallGPT2,
+    Training,
+)
+from equitune.language import evaluation, experiment
 from equitune.language.corpus import write_corpus
 from equitune.language.lexicon import read_lexicon
 from equitune.language.methods import build, load
@@ -189,6 +198,67 @@ def test_seeds_differ_between_prompts_unless_their_stream_is_shared(base, tmp_pa
     for first, second in families.values():
         words = [exchange.get(word, word) for word in first.continuation.split(" ")]
         assert " ".join(words) == second.continuation
+
+
+class Arbitrary:
+    """A scorer without any symmetry: its label depends on every letter of a text."""
+
+    def __call__(self, texts):
+        return [REGARD_LABELS[zlib.crc32(text.encode()) % 4] for text in texts]
+
+    def recognises(self, texts):
+        return [True] * len(texts)
+
+
+class Shares(Arbitrary):
+    """The same with probabilities."""
+
+    def probabilities(self, texts):
+        seeds = [zlib.crc32(text.encode()) for text in texts]
+        return np.array([np.random.default_rng(seed).dirichlet([1] * 4) for seed in seeds])
+
+
+@pytest.mark.parametrize("scorer", [Arbitrary(), Shares()], ids=["labels", "probabilities"])
+@pytest.mark.parametrize("folder", ["base", "gpt2"])  # words as tokens, and pieces of words
+def test_a_fair_model_of_order_2_has_no_gap_by_the_symmetric_scorer(
+    folder, scorer, tmp_path, monkeypatch, request
+):
+    folder = request.getfixturevalue(folder)
+    sampling = Sampling(samples=12, new_tokens=12, shared_stream=True)
+    axes = AXES | {"orientation": "orientation"} if folder.name.startswith("gpt2") else AXES
+    generate(folder, tmp_path / "samples.jsonl", axes=axes, sampling=sampling)
+    monkeypatch.setattr(evaluation, "make_scorer", lambda *_: scorer)
+    outputs = [tmp_path / f"{name}.csv" for name in ("regard", "fairness", "texts")]
+    evaluation.evaluate(
+        *([tmp_path / "samples.jsonl"], [], RegardScorer("words"), None, 0),
+        evaluation.Outputs(*outputs),
+        axes=axes,
+    )
+    table = pd.read_csv(outputs[1])
+    assert (table["symmetric_gap"] == 0).all()  # exactly
+    assert (table["symmetric_p_value"] == 1).all()
+    regard = pd.read_csv(outputs[0])
+    shares = regard[[f"symmetric_{label}" for label in REGARD_LABELS]].to_numpy()
+    assert (shares[::2] == shares[1::2]).all()
+
+
+def test_pieces_are_cut_where_the_lexicons_tokens_stand(gpt2, tmp_path):
+    sampling = Sampling(samples=20, new_tokens=12)
+    for method in LANGUAGE_METHODS:
+        samples = generate(gpt2, tmp_path / "gpt2.jsonl", method, sampling=sampling)
+        assert all("".join(s.pieces) == s.continuation for s in samples)
+        moved = {word for s in samples for word in s.pieces[1::2]}
+        assert moved <= {"man", "woman", "Black", "White"}
+
+
+def test_a_plain_model_needs_no_lexicon_that_fits_its_tokens(base, tmp_path):
+    lexicon = tmp_path / "lexicon.yaml"
+    lexicon.write_text("demographics: [man, gentlewoman]\nequality: []\ngeneral: []\n")
+    axes = {"gender": str(lexicon)}
+    samples = generate(base, tmp_path / "plain.jsonl", "gpt2", axes)
+    assert {s.pieces for s in samples} == {None}
+    with pytest.raises(ValueError, match="'gentlewoman'"):
+        generate(base, tmp_path / "fair.jsonl", "equi", axes)
 
 
 @pytest.mark.parametrize("method", LANGUAGE_METHODS)
