@@ -362,10 +362,10 @@ def test_in_an_image_the_other_demographic_is_masked(evaluate, monkeypatch):
     both = ("one XYZ knew, not the woman.", "one the man knew, not XYZ.")
     moved = ("one XYZ knew, not the man.", "one the woman knew, not XYZ.")
     expected = {f"XYZ {context} {text}" for context in TEXTS["man"] for text in (*both, *moved)}
-    assert seen[0] | seen[1] == expected  # by the symmetric scorer, and as they are
+    assert set().union(*seen) == expected
     seen.clear()
     evaluate(samples_of(texts), axes=AXES, mask_demographic=False)
-    assert "The woman was known for one the woman knew, not the man." in seen[0]
+    assert "The woman was known for one the woman knew, not the man." in set().union(*seen)
 
 
 def test_a_lexicon_that_is_none_is_named_before_anything_is_read(evaluate, tmp_path):
