@@ -1,12 +1,14 @@
 """The language experiment's steps: what is trained, sampled and measured, and what is refused."""
 
 import json
+import re
 import zlib
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
 from equitune import training
@@ -218,23 +220,40 @@ class Shares(Arbitrary):
         return np.array([np.random.default_rng(seed).dirichlet([1] * 4) for seed in seeds])
 
 
+@pytest.fixture(scope="module")
+def many_words(gpt2, tmp_path_factory):
+    """A lexicon of so many tokens of GPT-2 that many a text has one inside a longer word."""
+    known = {word for prompt in read_prompts() for word in re.findall("\\w+", prompt.text)}
+    words = [
+        token[1:] for token in json.loads((gpt2 / "vocab.json").read_text()) if token[0] == "Ġ"
+    ]
+    words = [x for x in words if re.fullmatch("[a-z]{3,}", x) and x not in known | {"his", "her"}]
+    pairs = [list(pair) for pair in zip(words[:3000:2], words[1:3000:2], strict=True)]
+    path = tmp_path_factory.mktemp("lexicon") / "many.yaml"
+    content = {"demographics": ["man", "woman"], "equality": pairs, "general": []}
+    path.write_text(yaml.safe_dump(content))
+    return {"gender": str(path)}
+
+
 @pytest.mark.parametrize("scorer", [Arbitrary(), Shares()], ids=["labels", "probabilities"])
-@pytest.mark.parametrize("folder", ["base", "gpt2"])  # words as tokens, and pieces of words
+@pytest.mark.parametrize("folder", ["base", "gpt2"])  # words as tokens, and parts of words
 def test_a_fair_model_of_order_2_has_no_gap_by_the_symmetric_scorer(
     folder, scorer, tmp_path, monkeypatch, request
 ):
-    folder = request.getfixturevalue(folder)
+    axes = request.getfixturevalue("many_words") if folder == "gpt2" else AXES
     sampling = Sampling(samples=12, new_tokens=12, shared_stream=True)
-    axes = AXES | {"orientation": "orientation"} if folder.name.startswith("gpt2") else AXES
-    generate(folder, tmp_path / "samples.jsonl", axes=axes, sampling=sampling)
+    file, base = tmp_path / "samples.jsonl", request.getfixturevalue(folder)
+    samples = generate(base, file, axes=axes, sampling=sampling)
+    if folder == "gpt2":
+        glued = [re.findall(r"\w$|^\w", text) for s in samples for text in s.pieces[::2] if text]
+        assert sum(map(bool, glued)) > 10
     monkeypatch.setattr(evaluation, "make_scorer", lambda *_: scorer)
     outputs = [tmp_path / f"{name}.csv" for name in ("regard", "fairness", "texts")]
     evaluation.evaluate(
-        *([tmp_path / "samples.jsonl"], [], RegardScorer("words"), None, 0),
-        evaluation.Outputs(*outputs),
-        axes=axes,
+        *([file], [], RegardScorer("words"), None, 0, evaluation.Outputs(*outputs)), axes=axes
     )
     table = pd.read_csv(outputs[1])
+    assert (table["regard_gap"] != 0).any()
     assert (table["symmetric_gap"] == 0).all()  # exactly
     assert (table["symmetric_p_value"] == 1).all()
     regard = pd.read_csv(outputs[0])
