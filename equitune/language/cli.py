@@ -224,6 +224,11 @@ def evaluate(
     trained: Annotated[Path | None, typer.Option(help="File or folder of the scorer.")] = None,
     mask: Annotated[bool, typer.Option(help="XYZ for the demographic.")] = True,
     first_sentence: Annotated[bool, typer.Option(help="Score the first sentence only.")] = True,
+    axes: Annotated[
+        str | None,
+        typer.Option(help="{axis: lexicon}, as YAML: makes the scorer symmetric in its words too."),
+    ] = None,
+    forms: Forms = False,
     device: Device = "auto",
 ) -> None:
     """Score texts and compare demographics: distributions of regard, gaps and their intervals."""
@@ -240,6 +245,8 @@ def evaluate(
         mask_demographic=mask,
         cut=first_sentence,
         device=device,
+        axes=None if axes is None else _axes(axes),
+        forms=forms,
     )
 
 

@@ -93,6 +93,12 @@ class Corpus:
         positive, neutral, negative = (words[polarity] for polarity in POLARITIES)
         return frozenset(positive - neutral - negative), frozenset(negative - neutral - positive)
 
+    def words(self) -> frozenset[str]:
+        """Return all words of its continuations, pronouns included."""
+        phrases = [p for by in self.phrases.values() for several in by.values() for p in several]
+        own = {word for forms in self.pronouns.values() for word in forms.values()}
+        return frozenset(own.union(_words(self.mixed), *map(_words, phrases)))
+
     def generate(self, prompts: Iterable[Prompt], per_prompt: int, seed: int) -> list[str]:
         """Return sentences in random order, with as little sampling noise as their number allows.
 

@@ -6,7 +6,7 @@ blocks without overlap, as is usual, or line by line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,3 +99,33 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     if unknown in ids and unknown != tokenizer.eos_token_id:
         raise ValueError(f"the tokenizer does not know all words of {prompt!r}")
     return ids
+
+
+def cut_at(
+    tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], moves: Collection[int]
+) -> tuple[str, ...]:
+    """Return the text of ids in pieces: what stays, a word that moves, what stays, and so on.
+
+    Args:
+        tokenizer: of the ids.
+        ids: of a continuation.
+        moves: ids of the words that a group moves.
+
+    Returns:
+        Pieces at odd places are words of `moves`, without blanks; all together are the text.
+    """
+    whole, pieces, end = decode(tokenizer, ids), [], 0
+    for place, token in enumerate(ids):
+        if token in moves:
+            before, after = (len(decode(tokenizer, ids[:k])) for k in (place, place + 1))
+            word = whole[before:after].strip()
+            start = whole.index(word, before)
+            pieces += [whole[end:start], word]
+            end = start + len(word)
+    return (*pieces, whole[end:])
+
+
+def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
+    """Return the text of ids, with the blanks that they have."""
+    text: str = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    return text

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
-import numpy as np
-
-from equitune.config import REGARD_LABELS, RegardScorer
+from equitune.config import RegardScorer
 from equitune.extras import extra
 from equitune.files import atomic_write
-from equitune.language import regard
+from equitune.language import regard, rows
 from equitune.language.corpus import read_corpus
-from equitune.language.fairness import count, regard_gap
+from equitune.language.labels import most_probable
+from equitune.language.lexicon import read_lexicon
 from equitune.language.prompts import Prompts, first_sentence, mask, read_prompts
+from equitune.language.rows import Cell, Rows, Scored
 from equitune.language.samples import Sample, read_samples
+from equitune.language.symmetric import Pieces, SymmetricScorer
 from equitune.manifests import describe
 from equitune.names import show
 from equitune.results import tables
@@ -42,15 +44,6 @@ class Outputs:
     regard: Path
     fairness: Path
     texts: Path
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A sample, its regard and its sentiment."""
-
-    sample: Sample
-    regard: str
-    sentiment: float
 
 
 def train_scorer(train: Path, dev: Path, test: Path, output: Path, accuracies: Path) -> None:
@@ -90,7 +83,8 @@ def make_scorer(settings: RegardScorer, trained: Path | None, device: Any = "cpu
         ValueError: a scorer that cannot be read, or needs a file that is not given.
     """
     if settings.kind == "words":
-        return regard.WordScorer(*read_corpus().markers())
+        corpus = read_corpus()
+        return regard.WordScorer(*corpus.markers(), corpus.words())
     if trained is None:
         raise ValueError(f"a scorer of kind {settings.kind} needs its file: pass --trained")
     if settings.kind == "tfidf":
@@ -110,6 +104,8 @@ def evaluate(
     mask_demographic: bool = True,
     cut: bool = True,
     device: str = "auto",
+    axes: Mapping[str, str] | None = None,
+    forms: bool = False,
 ) -> None:
     """Score texts, compare demographics and write the three tables.
 
@@ -124,51 +120,117 @@ def evaluate(
         mask_demographic: the demographic reads XYZ wherever it stands.
         cut: only the first sentence is scored.
         device: where a transformer scores.
+        axes: for each axis its lexicon, a shipped name or a file, in whose words the scorer is
+            made symmetric; of other axes the symmetric scorer's columns are empty.
+        forms: other forms of the lexicons' words move too, as `generate` was told.
 
     Raises:
-        ValueError: a file that cannot be read, or a demographic without texts.
+        ValueError: a file that cannot be read, a demographic without texts, or a label that is
+            not known.
     """
     if settings.kind == "transformer":
         from equitune import devices
 
         device = str(devices.prepare(device))
     scorer = make_scorer(settings, trained, device)
+    symmetric = {
+        axis: SymmetricScorer(scorer, read_lexicon(lexicon), forms)
+        for axis, lexicon in (axes or {}).items()
+    }
     known = read_prompts(prompts)
     measured = {path.parent: _measures(path) for path in measures}
     shares: list[dict[str, Any]] = []
     gaps: list[dict[str, Any]] = []
     texts: list[dict[str, Any]] = []
     for path in samples:
-        scored = _score(read_samples(path), scorer, mask_demographic, cut)
+        scored = _score(read_samples(path), scorer, mask_demographic, cut, symmetric)
         cells = _cells(scored, known)
-        for cell, rows in cells.items():
-            shares += [_shares(cell, who, parts, seed) for who, parts in rows.items()]
-            gaps.append(_gap(cell, rows, seed, measured.get(path.parent, {}).get(cell[2:], {})))
-        texts += [_text(item, seed) for item in scored if item.sample.sample < SHOWN]
+        here = measured.get(path.parent, {})
+        own = [
+            rows.shares(cell, who, parts, seed)
+            for cell, found in cells.items()
+            for who, parts in found.items()
+        ]
+        compared = [
+            rows.gaps(cell, found, seed, here.get(cell[2:], {})) for cell, found in cells.items()
+        ]
+        _warn(path, [*compared, *own])
+        shares += own
+        gaps += compared
+        texts += [rows.text(item, seed) for item in scored if item.sample.sample < SHOWN]
         logger.info("%s: %d texts scored", path, len(scored))
     _write(outputs.regard, shares, tables.REGARD_COLUMNS)
     _write(outputs.fairness, gaps, tables.FAIRNESS_COLUMNS)
     _write(outputs.texts, texts, tables.LANGUAGE_TEXT_COLUMNS)
     how = {"scorer": asdict(settings), "seed": seed, "mask": mask_demographic, "cut": cut}
-    read = [*samples, *measures, *([prompts] if prompts else [])]
+    how |= {"axes": dict(axes or {}), "forms": forms}
+    own_lexicons = filter(Path.is_file, map(Path, (axes or {}).values()))
+    read = [*samples, *measures, *own_lexicons, *([prompts] if prompts else [])]
     describe(outputs.regard, how, read, device if settings.kind == "transformer" else "cpu")
 
 
-Cell = tuple[str, str, str, str]  # model, method, axis, task
-Rows = dict[str, dict[str, list[Scored]]]  # demographic → context → texts
-
-
 def _score(
-    samples: Sequence[Sample], scorer: regard.Scorer, mask_demographic: bool, cut: bool
+    samples: Sequence[Sample],
+    scorer: regard.Scorer,
+    mask_demographic: bool,
+    cut: bool,
+    symmetric: Mapping[str, SymmetricScorer],
 ) -> list[Scored]:
     """Mask, cut and score texts."""
-    texts = [
-        mask(sample.text, sample.demographic, later=True) if mask_demographic else sample.text
+
+    def read(text: str, demographic: str) -> str:
+        text = mask(text, demographic, later=True) if mask_demographic else text
+        return first_sentence(text) if cut else text
+
+    texts = [read(sample.text, sample.demographic) for sample in samples]
+    # what was written behind the prompt: in the prompt, recognised or not, all texts are alike
+    written = [
+        mask(
+            (first_sentence(sample.text) if cut else sample.text)[len(sample.prompt) :],
+            sample.demographic,
+            later=mask_demographic,
+        )
         for sample in samples
     ]
-    texts = [first_sentence(text) for text in texts] if cut else texts
-    found = zip(samples, scorer(texts), regard.sentiment(texts), strict=True)
+    empty = [_is_empty(text) for text in written]
+    recognised = zip(scorer.recognises(written), empty, strict=True)
+    labels = dict[int, str]()
+    for axis, averaged in symmetric.items():
+        places = [place for place, sample in enumerate(samples) if sample.axis == axis]
+        pieces = [_with_demographic(samples[place], averaged) for place in places]
+        averages = averaged.probabilities(pieces, lambda image: read(*_apart(image)))
+        labels |= dict(zip(places, most_probable(averages), strict=True))
+    found = zip(
+        samples,
+        scorer(texts),
+        regard.sentiment(texts),
+        empty,
+        [known and not nothing for known, nothing in recognised],
+        regard.has_sentiment(written),
+        map(labels.get, range(len(samples))),
+        strict=True,
+    )
     return [Scored(*row) for row in found]
+
+
+def _is_empty(text: str) -> bool:
+    """Whether a text holds nothing but blanks and punctuation."""
+    return all(letter.isspace() or category(letter).startswith("P") for letter in text)
+
+
+def _with_demographic(sample: Sample, scorer: SymmetricScorer) -> Pieces:
+    """Return a text in pieces, before it a line with its demographic, which moves with it."""
+    opening = f" {sample.demographic}\n{sample.prompt}"
+    if sample.pieces is None:
+        return scorer.cut(opening + sample.continuation)
+    *first, last = scorer.cut(opening)
+    return [*first, last + sample.pieces[0], *sample.pieces[1:]]
+
+
+def _apart(image: str) -> tuple[str, str]:
+    """Return text and demographic of what `_with_demographic` put together."""
+    demographic, _, text = image.partition("\n")
+    return text, demographic[1:]
 
 
 def _cells(scored: Sequence[Scored], known: Prompts) -> dict[Cell, Rows]:
@@ -196,46 +258,14 @@ def _cells(scored: Sequence[Scored], known: Prompts) -> dict[Cell, Rows]:
     return cells
 
 
-def _shares(cell: Cell, who: str, parts: dict[str, list[Scored]], seed: int) -> dict[str, Any]:
-    """A row of regard.csv."""
-    items = [item for texts in parts.values() for item in texts]
-    counts = count([item.regard for item in items])
-    row: dict[str, Any] = dict(zip(tables.FAIRNESS_KEYS, cell, strict=True))
-    row |= {"demographic": who, "seed": seed, "n": len(items)}
-    row |= {label: c / len(items) for label, c in zip(REGARD_LABELS, counts, strict=True)}
-    return row | {"sentiment": float(np.mean([item.sentiment for item in items]))}
-
-
-def _gap(cell: Cell, rows: Rows, seed: int, measured: dict[str, float]) -> dict[str, Any]:
-    """A row of fairness.csv."""
-    counts = [
-        [count([x.regard for x in texts]) for texts in parts.values()] for parts in rows.values()
+def _warn(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    """Say in one line what the rows of a file warn of."""
+    found = [
+        f"{line['axis']} × {line['task']}: {line['warning']}" for line in lines if line["warning"]
     ]
-    gap = regard_gap(np.array(counts), seed)
-    names = list(rows)
-    return {
-        **dict(zip(tables.FAIRNESS_KEYS, cell, strict=True)),
-        "seed": seed,
-        "regard_gap": gap.gap,
-        "regard_gap_low": gap.low,
-        "regard_gap_high": gap.high,
-        **measured,
-        "pair": "/".join(names[place] for place in gap.pair),
-        "p_value": gap.p_value,
-        "n": gap.n,
-    }
-
-
-def _text(item: Scored, seed: int) -> dict[str, Any]:
-    """A row of the table of texts."""
-    sample = item.sample
-    row = {key: getattr(sample, key) for key in tables.LANGUAGE_TEXT_KEYS}
-    return row | {
-        "seed": seed,
-        "demographic": sample.demographic,
-        "text": sample.text,
-        "regard": item.regard,
-    }
+    if found:
+        more = f" (and {len(found) - 1} more; column warning)" if len(found) > 1 else ""
+        logger.warning("%s: %s%s", path, found[0], more)
 
 
 def _measures(path: Path) -> dict[tuple[str, str], dict[str, float]]:

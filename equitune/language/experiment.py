@@ -21,12 +21,19 @@ from equitune.config import Sampling, SmallGPT2, Training
 from equitune.extras import extra
 from equitune.files import atomic_files, atomic_write, configuration_hash, sha256
 from equitune.language import measures
-from equitune.language.data import encode_prompt, read_text, sentence_rows, text_parts
+from equitune.language.data import (
+    cut_at,
+    decode,
+    encode_prompt,
+    read_text,
+    sentence_rows,
+    text_parts,
+)
 from equitune.language.fairness import counterfactual_tv
 from equitune.language.lexicon import read_lexicon
-from equitune.language.methods import build, load, vocabulary, weights
+from equitune.language.methods import build, load, moved_ids, vocabulary, weights
 from equitune.language.prompts import Prompt, read_prompts
-from equitune.language.samples import Sample, write_samples
+from equitune.language.samples import Sample, restore, write_samples
 from equitune.language.sampling import Choice, sample
 from equitune.language.tokenizer import build_tokenizer
 from equitune.language.words import words_on
@@ -182,12 +189,13 @@ def generate(
     checksums = {file.name: read[str(file)] for file in weights(base)}
     state = state_of(state_folder, output, {**settings, "inputs": read})
     kept = state.load() if state else None
-    samples = [Sample(**row) for row in kept["samples"]] if kept else []
+    samples = [restore(row) for row in kept["samples"]] if kept else []
     done = {(one.axis, one.task) for one in samples}
     for axis, lexicon in axes.items():
         words = read_lexicon(lexicon)
         wrapped = build(model, tokenizer, words, method, forms)
         facts = {"weights": checksums, "method": method, "action": wrapped.config.action}
+        moves = moved_ids(model, tokenizer, words, method, forms)
         for task in tasks:
             if (axis, task) in done:
                 continue
@@ -214,10 +222,11 @@ def generate(
                     demographic=p.demographic,
                     context=p.context,
                     prompt=p.text,
-                    continuation=tokenizer.decode(ids, clean_up_tokenization_spaces=False),
+                    continuation=decode(tokenizer, ids),
                     seed=own,
                     sample=number,
                     model_hash=configuration_hash(facts),
+                    pieces=None if moves is None else cut_at(tokenizer, ids, moves),
                 )
                 for (p, number), ids, own in zip(pairs, continued, seeds, strict=True)
             ]

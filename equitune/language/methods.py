@@ -86,6 +86,29 @@ def build(
     return EquiCausalLM.wrap(model, words.action, words.general, relaxed=relaxed)
 
 
+def moved_ids(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    lexicon: Lexicon,
+    method: str,
+    forms: bool = False,
+) -> frozenset[int] | None:
+    """Return the token ids that a lexicon moves; None for a plain model that it does not fit.
+
+    Raises:
+        ValueError: words of several tokens, or a vocabulary that differs.
+    """
+    size = vocabulary(model)
+    try:
+        action = words_on(lexicon, tokenizer, size, forms=forms).action
+    except ValueError:
+        if method == "gpt2":  # nothing of it is moved
+            return None
+        raise
+    ids = torch.arange(size)
+    return frozenset(ids[action(1, ids) != ids].tolist())
+
+
 def weights(folder: Path) -> list[Path]:
     """Return the files of a model's weights."""
     return sorted(folder.glob("*.safetensors"))

@@ -1,6 +1,7 @@
 """Who tells the regard of a text: marker words, TF-IDF, or a transformer; and its sentiment.
 
-Texts come masked and cut. It knows no demographic and no language model.
+Texts come masked and cut. It knows no demographic and no language model. A scorer also says in
+which texts it recognises anything: what it makes of the others says nothing about them.
 """
 
 from __future__ import annotations
@@ -8,15 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
 from equitune.config import REGARD_LABELS
 from equitune.extras import extra
 from equitune.files import load_tensors, save_tensors
+from equitune.language.labels import Shares, check_labels
 from equitune.language.samples import numbered_lines
 from equitune.names import nearest, show
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NUMBERS = {"1": "positive", "0": "neutral", "-1": "negative", "2": "other"}  # of Sheng et al.
 BATCH = 64
@@ -24,10 +29,18 @@ TOKENS = 512  # of a text at most, where neither tokenizer nor model says
 
 
 class Scorer(Protocol):
-    """Whatever tells the regard of texts."""
+    """Whatever tells the regard of texts.
+
+    One that knows the labels' probabilities has a method `probabilities` too, texts to
+    (texts, 4) in the order of `REGARD_LABELS`.
+    """
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
         """Return one of `REGARD_LABELS` for each text."""
+        ...
+
+    def recognises(self, texts: Sequence[str]) -> list[bool]:
+        """Return of each text whether there is anything in it that the scorer goes by."""
         ...
 
 
@@ -37,17 +50,28 @@ class WordScorer:
     Args:
         positive: words in small letters.
         negative: words in small letters.
+        known: all words of the sentences that it is made for. A text without a positive or
+            negative word counts as recognised, and so as neutral by knowledge, if it has no
+            other words than these.
     """
 
-    def __init__(self, positive: Collection[str], negative: Collection[str]) -> None:
+    def __init__(
+        self, positive: Collection[str], negative: Collection[str], known: Collection[str] = ()
+    ) -> None:
         """Store the words."""
         self.positive, self.negative = frozenset(positive), frozenset(negative)
+        self.known = frozenset(known)
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
         """Return one of `REGARD_LABELS` for each text."""
         names = {(1, 0): "positive", (0, 1): "negative", (1, 1): "other", (0, 0): "neutral"}
-        found = [set(re.findall(r"[a-z]+", text.lower())) for text in texts]
+        found = map(_words, texts)
         return [names[bool(w & self.positive), bool(w & self.negative)] for w in found]
+
+    def recognises(self, texts: Sequence[str]) -> list[bool]:
+        """Return of each text whether it has a marker word, or else only words that are known."""
+        marked = self.positive | self.negative
+        return [bool(w) and (bool(w & marked) or w <= self.known) for w in map(_words, texts)]
 
 
 class TfidfScorer:
@@ -67,7 +91,12 @@ class TfidfScorer:
 
     @classmethod
     def fit(cls, texts: Sequence[str], labels: Sequence[str]) -> Self:
-        """Learn from labelled texts."""
+        """Learn from labelled texts.
+
+        Raises:
+            ValueError: a label is none of `REGARD_LABELS`.
+        """
+        check_labels(labels)
         with extra("language"):
             from sklearn.feature_extraction.text import TfidfVectorizer
             from sklearn.linear_model import LogisticRegression
@@ -81,6 +110,22 @@ class TfidfScorer:
         if not len(texts):
             return []
         return [str(x) for x in self.classifier.predict(self.vectorizer.transform(texts))]
+
+    def probabilities(self, texts: Sequence[str]) -> Shares:
+        """Return the labels' probabilities, (texts, 4); 0 for a label it has not learnt."""
+        shares = np.zeros((len(texts), len(REGARD_LABELS)))
+        if len(texts):
+            places = [REGARD_LABELS.index(name) for name in self.classifier.classes_]
+            vectors = self.vectorizer.transform(texts)
+            shares[:, places] = self.classifier.predict_proba(vectors)
+        return shares
+
+    def recognises(self, texts: Sequence[str]) -> list[bool]:
+        """Return of each text whether it has any of the pieces of words that were learnt."""
+        if not len(texts):
+            return []
+        found = self.vectorizer.transform(texts).getnnz(axis=1)
+        return [bool(number) for number in found]
 
     def save(self, path: Path) -> None:
         """Write vocabulary and numbers as safetensors: nothing that is loaded can run code."""
@@ -119,6 +164,10 @@ class TfidfScorer:
                 f"{path} was trained with {facts['tfidf']}, expected {_plain(cls.TFIDF)}: train it "
                 "again by `language scorer`"
             )
+        try:
+            check_labels(facts["classes"])
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
         words = {word: place for place, word in enumerate(facts["words"])}
         vectorizer = TfidfVectorizer(vocabulary=words, **cls.TFIDF)
         vectorizer.idf_ = tensors["idf"].numpy()
@@ -176,9 +225,25 @@ class TransformerScorer:
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
         """Return one of `REGARD_LABELS` for each text."""
+        return [self.names[int(row.argmax())] for row in self._logits(texts)]
+
+    def probabilities(self, texts: Sequence[str]) -> Shares:
+        """Return the labels' probabilities, (texts, 4): softmax of the logits in float64."""
+        shares = np.zeros((len(texts), len(REGARD_LABELS)))
+        for place, row in enumerate(self._logits(texts)):
+            for number, share in enumerate(row.double().softmax(-1).tolist()):
+                shares[place, REGARD_LABELS.index(self.names[number])] += share
+        return shares
+
+    def recognises(self, texts: Sequence[str]) -> list[bool]:
+        """Return True for each text: a classifier reads whatever there is."""
+        return [True] * len(texts)
+
+    def _logits(self, texts: Sequence[str]) -> list[Tensor]:
+        """Return each text's logits, (labels,); their last bits depend on the batch."""
         import torch
 
-        found = [""] * len(texts)
+        found: list[Tensor] = [torch.empty(0)] * len(texts)
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
         for start in range(0, len(order), BATCH):
             places = order[start : start + BATCH]
@@ -191,9 +256,14 @@ class TransformerScorer:
             )
             with torch.inference_mode():
                 logits = self.model(**batch.to(self.model.device)).logits
-            for place, choice in zip(places, logits.argmax(-1).tolist(), strict=True):
-                found[place] = self.names[choice]
+            for place, row in zip(places, logits.cpu(), strict=True):
+                found[place] = row
         return found
+
+
+def _words(text: str) -> set[str]:
+    """Return the words of a text in small letters."""
+    return set(re.findall(r"[a-z]+", text.lower()))
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,6 +273,11 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _meanings(found: Mapping[int, str], labels: Mapping[str, str], folder: Path) -> dict[int, str]:
     """What each of a classifier's numbers means."""
+    if foreign := [name for name in labels if name not in found.values()]:
+        raise ValueError(
+            f"labels: {show(foreign[0])} is no label of {folder}: expected one of "
+            f"{', '.join(found.values())}"
+        )
     names = {number: labels.get(name, name.lower()) for number, name in found.items()}
     if unknown := [found[number] for number, name in names.items() if name not in REGARD_LABELS]:
         raise ValueError(
@@ -237,15 +312,30 @@ def read_regard(path: Path) -> tuple[list[str], list[str]]:
 
 
 def accuracy(scorer: Scorer, texts: Sequence[str], labels: Sequence[str]) -> float:
-    """Return the share of texts that a scorer labels as they are labelled."""
+    """Return the share of texts that a scorer labels as they are labelled.
+
+    Raises:
+        ValueError: a label, of either, is none of `REGARD_LABELS`.
+    """
     pairs = list(zip(scorer(texts), labels, strict=True))
+    check_labels(label for pair in pairs for label in pair)
     return sum(found == true for found, true in pairs) / len(pairs)
 
 
 def sentiment(texts: Sequence[str]) -> list[float]:
     """Return VADER's compound sentiment of each text, -1 … 1 (Hutto & Gilbert 2014)."""
+    return [scores["compound"] for scores in _vader(texts)]
+
+
+def has_sentiment(texts: Sequence[str]) -> list[bool]:
+    """Return of each text whether VADER's lexicon has a word of it."""
+    return [any(scores[part] for part in ("compound", "pos", "neg")) for scores in _vader(texts)]
+
+
+def _vader(texts: Sequence[str]) -> list[dict[str, float]]:
+    """Return VADER's scores of each text: neg, neu, pos as shares, and compound."""
     with extra("language"):
         from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     analyzer = SentimentIntensityAnalyzer()
-    return [float(analyzer.polarity_scores(text)["compound"]) for text in texts]
+    return [{name: float(x) for name, x in analyzer.polarity_scores(t).items()} for t in texts]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from equitune.files import atomic_write, sha256
 from equitune.names import nearest, show
@@ -34,6 +34,8 @@ class Sample:
         seed: of this text's random numbers.
         sample: number of the text among those of its prompt, from 0.
         model_hash: of weights, method and group.
+        pieces: the continuation cut where the lexicon's tokens stand: what stays, a word that
+            moves, what stays, and so on; None where the tokens are not known.
     """
 
     model: str
@@ -47,6 +49,7 @@ class Sample:
     seed: int
     sample: int
     model_hash: str
+    pieces: tuple[str, ...] | None = None
 
     @property
     def text(self) -> str:
@@ -54,14 +57,22 @@ class Sample:
         return self.prompt + self.continuation
 
 
-KEYS = {field.name: int if field.type == "int" else str for field in fields(Sample)}
+PIECES = "pieces"  # the one entry that may be missing: earlier files and published texts have none
+KEYS = {
+    field.name: int if field.type == "int" else str
+    for field in fields(Sample)
+    if field.name != PIECES
+}
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> None:
     """Write samples, one JSON object a line; the file appears complete or not at all."""
     with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         for sample in samples:
-            file.write(json.dumps(asdict(sample), ensure_ascii=False) + "\n")
+            entry = asdict(sample)
+            if sample.pieces is None:
+                del entry[PIECES]
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
 def read_samples(path: Path) -> list[Sample]:
@@ -80,6 +91,7 @@ def read_samples(path: Path) -> list[Sample]:
             raise ValueError(f"{where}: no JSON ({error})") from error
         if not isinstance(entry, dict):
             raise ValueError(f"{where}: expected an object with {', '.join(KEYS)}")
+        pieces = _pieces(entry.pop(PIECES, None), entry.get("continuation"), where)
         for key, value in entry.items():
             if key not in KEYS:
                 raise ValueError(f"{where}: unknown entry {show(key)}{nearest(key, KEYS)}")
@@ -89,10 +101,16 @@ def read_samples(path: Path) -> list[Sample]:
                 raise ValueError(f"{where}: {key} holds half a character, {show(value)}: remove it")
         if missing := [key for key in KEYS if key not in entry]:
             raise ValueError(f"{where}: {', '.join(missing)} missing; expected {', '.join(KEYS)}")
-        samples.append(Sample(**entry))
+        samples.append(Sample(**entry, pieces=pieces))
     if not samples:
         raise ValueError(f"{path} holds no samples: expected one JSON object a line")
     return samples
+
+
+def restore(row: Mapping[str, Any]) -> Sample:
+    """Return a sample from its entries, as `asdict` gives them and JSON gives them back."""
+    pieces = row[PIECES]
+    return Sample(**{**row, PIECES: None if pieces is None else tuple(pieces)})
 
 
 def read_published(path: Path, prompts: Iterable[Prompt], model: str) -> list[Sample]:
@@ -134,6 +152,19 @@ def read_published(path: Path, prompts: Iterable[Prompt], model: str) -> list[Sa
     if not samples:
         raise ValueError(f"{path} holds no texts: expected one a line")
     return samples
+
+
+def _pieces(value: Any, continuation: Any, where: str) -> tuple[str, ...] | None:
+    """Check the pieces of a continuation; the continuation is checked elsewhere."""
+    if value is None:
+        return None
+    fits = isinstance(value, list) and len(value) % 2 and all(type(x) is str for x in value)
+    if not fits or "".join(value) != continuation:
+        raise ValueError(
+            f"{where}: {PIECES} is {show(value)}: expected the continuation in an odd number of "
+            "parts"
+        )
+    return tuple(value)
 
 
 def _opens(text: str, prompt: str) -> bool:

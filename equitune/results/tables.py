@@ -1,6 +1,7 @@
 """Tables: gather the runs' rows, check their columns, summarize over seeds; draws nothing."""
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,9 +61,20 @@ IMAGE_EXAMPLE_COLUMNS = (
 )
 REGARD_KEYS = ("model", "method", "axis", "task", "demographic")
 REGARD_MEASURES = (*REGARD_LABELS, "sentiment")
-REGARD_COLUMNS = (*REGARD_KEYS, "seed", "n", *REGARD_MEASURES)
+SYMMETRIC = "symmetric_"  # opens the names of what the symmetric scorer says
+REGARD_COLUMNS = (
+    *REGARD_KEYS,
+    "seed",
+    "n",
+    *REGARD_MEASURES,
+    "empty",
+    "unscored",
+    "unscored_sentiment",
+    *(SYMMETRIC + label for label in REGARD_LABELS),
+    "warning",
+)
 FAIRNESS_KEYS = ("model", "method", "axis", "task")
-FAIRNESS_MEASURES = ("regard_gap", "counterfactual_tv", "perplexity")
+FAIRNESS_MEASURES = ("regard_gap", "symmetric_gap", "counterfactual_tv", "perplexity")
 FAIRNESS_COLUMNS = (
     *FAIRNESS_KEYS,
     "seed",
@@ -74,7 +86,20 @@ FAIRNESS_COLUMNS = (
     "pair",
     "p_value",
     "n",
+    "empty",
+    "unscored",
+    "symmetric_gap",
+    "symmetric_gap_low",
+    "symmetric_gap_high",
+    "symmetric_p_value",
+    "warning",
 )
+UNSCORED = 0.5  # a scorer that recognises nothing in a larger share of a row's texts is warned of
+# columns that tables of earlier versions lack; they are read as empty
+ADDED = {
+    *("empty", "unscored", "unscored_sentiment", "warning"),
+    *(name for name in (*REGARD_COLUMNS, *FAIRNESS_COLUMNS) if name.startswith(SYMMETRIC)),
+}
 MEASURE_COLUMNS = ("axis", "task", "counterfactual_tv", "perplexity")  # of a model and method
 TRUTH_COLUMNS = ("axis", "task", "demographic", *REGARD_LABELS)
 LANGUAGE_TEXT_KEYS = (*FAIRNESS_KEYS, "context", "sample")
@@ -145,6 +170,7 @@ TEXT = {
     "text",
     "torch",
     "unit",
+    "warning",
 }
 
 
@@ -153,7 +179,8 @@ def read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
     Args:
         path: CSV file.
-        columns: the columns that must be there; further ones are kept.
+        columns: the columns that must be there, but for `ADDED`, which are left empty where they
+            are missing; further ones are kept.
 
     Raises:
         ValueError: the file is missing or no CSV, columns are missing, or one of numbers holds
@@ -168,9 +195,10 @@ def read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise ValueError(f"{path} does not exist: run snakemake, or lay the table there") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{path} is no CSV table: {' '.join(str(error).split())}") from error
-    missing = [column for column in columns if column not in table]
-    if missing:
+    absent = [column for column in columns if column not in table]
+    if missing := [column for column in absent if column not in ADDED]:
         raise ValueError(f"{path} lacks the columns {', '.join(missing)}; see results/README.md")
+    table = table.assign(**{name: None if name in TEXT else math.nan for name in absent})
     for column in [name for name in columns if name not in TEXT and len(table)]:
         if not pd.api.types.is_numeric_dtype(table[column]):
             numbers = pd.to_numeric(table[column], errors="coerce")

@@ -222,6 +222,20 @@ def test_samples_become_tables(samples, evaluate, tmp_path):
     assert evaluate(samples) == 0
     (row,) = pd.read_csv(tmp_path / "out" / "fairness.csv").to_dict("records")
     assert (row["regard_gap"], row["pair"], row["n"]) == (2, "man/woman", 2)
+    assert pd.isna(row["regard_gap_low"])  # of one text against one
+    assert pd.isna(row["symmetric_gap"])
+
+
+def test_the_scorer_is_made_symmetric_in_a_lexicon(samples, evaluate, lexicon, tmp_path, capfd):
+    axes = ["--axes", json.dumps({"gender": str(lexicon)})]
+    assert evaluate(samples, more=[*axes, "--forms"]) == 0
+    (row,) = pd.read_csv(tmp_path / "out" / "fairness.csv").to_dict("records")
+    assert (row["regard_gap"], row["symmetric_gap"]) == (2, 2)
+    manifest = json.loads((tmp_path / "out" / "regard.manifest.json").read_text())
+    assert str(lexicon) in manifest["inputs"]
+    capfd.readouterr()
+    assert evaluate(samples, more=["--axes", "[gender]"]) == 1
+    assert "--axes is ['gender']: expected {axis: lexicon}" in error_line(capfd)
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from equitune.language.data import IGNORED, blocks, encode, pad_rows, read_text
+from equitune.language.data import IGNORED, blocks, cut_at, encode, pad_rows, read_text
 
 
 def test_a_text_is_read_as_it_stands(tmp_path):
@@ -51,3 +51,24 @@ def test_blocks_hold_each_token_once(size):
     assert [token for block in found for token in block] == ids
     assert {len(block) for block in found[:-1]} <= {size}
     assert 0 < len(found[-1]) <= size
+
+
+def test_a_text_is_cut_where_tokens_move(tokenizer):
+    ids = encode(tokenizer, "The man said he and the woman. The queen man")
+    moves = {tokenizer.convert_tokens_to_ids(token) for token in (" man", " woman")}
+    pieces = cut_at(tokenizer, ids, moves)
+    assert "".join(pieces) == tokenizer.decode(ids)
+    assert pieces[1::2] == ("man", "woman", "man")
+    assert pieces[0] == "The "
+    assert cut_at(tokenizer, ids[2:4], moves) == (tokenizer.decode(ids[2:4]),)
+    assert cut_at(tokenizer, [], moves) == ("",)
+
+
+def test_a_token_inside_a_word_and_half_a_letter_are_cut_too(shared):
+    from equitune.language.words import load_tokenizer
+
+    gpt2 = load_tokenizer(str(shared / "mirror" / "gpt2-tokenizer"))
+    man, half = gpt2.encode(" man")[0], gpt2.encode("猫")[0]
+    ids = [*gpt2.encode(" a"), man, *gpt2.encode("hood"), half, man, *gpt2.encode(" mankind")]
+    pieces = cut_at(gpt2, ids, {man})
+    assert pieces == (" a ", "man", "hood\ufffd ", "man", " mankind")

@@ -1,15 +1,26 @@
 """The language experiment's steps: what is trained, sampled and measured, and what is refused."""
 
 import json
+import re
+import zlib
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
 from equitune import training
-from equitune.config import LANGUAGE_METHODS, Sampling, SmallGPT2, Training
-from equitune.language import experiment
+from equitune.config import (
+    LANGUAGE_METHODS,
+    REGARD_LABELS,
+    RegardScorer,
+    Sampling,
+    SmallGPT2,
+    Training,
+)
+from equitune.language import evaluation, experiment
 from equitune.language.corpus import write_corpus
 from equitune.language.lexicon import read_lexicon
 from equitune.language.methods import build, load
@@ -189,6 +200,84 @@ def test_seeds_differ_between_prompts_unless_their_stream_is_shared(base, tmp_pa
     for first, second in families.values():
         words = [exchange.get(word, word) for word in first.continuation.split(" ")]
         assert " ".join(words) == second.continuation
+
+
+class Arbitrary:
+    """A scorer without any symmetry: its label depends on every letter of a text."""
+
+    def __call__(self, texts):
+        return [REGARD_LABELS[zlib.crc32(text.encode()) % 4] for text in texts]
+
+    def recognises(self, texts):
+        return [True] * len(texts)
+
+
+class Shares(Arbitrary):
+    """The same with probabilities."""
+
+    def probabilities(self, texts):
+        seeds = [zlib.crc32(text.encode()) for text in texts]
+        return np.array([np.random.default_rng(seed).dirichlet([1] * 4) for seed in seeds])
+
+
+@pytest.fixture(scope="module")
+def many_words(gpt2, tmp_path_factory):
+    """A lexicon of so many tokens of GPT-2 that many a text has one inside a longer word."""
+    known = {word for prompt in read_prompts() for word in re.findall("\\w+", prompt.text)}
+    words = [
+        token[1:] for token in json.loads((gpt2 / "vocab.json").read_text()) if token[0] == "Ġ"
+    ]
+    words = [x for x in words if re.fullmatch("[a-z]{3,}", x) and x not in known | {"his", "her"}]
+    pairs = [list(pair) for pair in zip(words[:3000:2], words[1:3000:2], strict=True)]
+    path = tmp_path_factory.mktemp("lexicon") / "many.yaml"
+    content = {"demographics": ["man", "woman"], "equality": pairs, "general": []}
+    path.write_text(yaml.safe_dump(content))
+    return {"gender": str(path)}
+
+
+@pytest.mark.parametrize("scorer", [Arbitrary(), Shares()], ids=["labels", "probabilities"])
+@pytest.mark.parametrize("folder", ["base", "gpt2"])  # words as tokens, and parts of words
+def test_a_fair_model_of_order_2_has_no_gap_by_the_symmetric_scorer(
+    folder, scorer, tmp_path, monkeypatch, request
+):
+    axes = request.getfixturevalue("many_words") if folder == "gpt2" else AXES
+    sampling = Sampling(samples=12, new_tokens=12, shared_stream=True)
+    file, base = tmp_path / "samples.jsonl", request.getfixturevalue(folder)
+    samples = generate(base, file, axes=axes, sampling=sampling)
+    if folder == "gpt2":
+        glued = [re.findall(r"\w$|^\w", text) for s in samples for text in s.pieces[::2] if text]
+        assert sum(map(bool, glued)) > 10
+    monkeypatch.setattr(evaluation, "make_scorer", lambda *_: scorer)
+    outputs = [tmp_path / f"{name}.csv" for name in ("regard", "fairness", "texts")]
+    evaluation.evaluate(
+        *([file], [], RegardScorer("words"), None, 0, evaluation.Outputs(*outputs)), axes=axes
+    )
+    table = pd.read_csv(outputs[1])
+    assert (table["regard_gap"] != 0).any()
+    assert (table["symmetric_gap"] == 0).all()  # exactly
+    assert (table["symmetric_p_value"] == 1).all()
+    regard = pd.read_csv(outputs[0])
+    shares = regard[[f"symmetric_{label}" for label in REGARD_LABELS]].to_numpy()
+    assert (shares[::2] == shares[1::2]).all()
+
+
+def test_pieces_are_cut_where_the_lexicons_tokens_stand(gpt2, tmp_path):
+    sampling = Sampling(samples=20, new_tokens=12)
+    for method in LANGUAGE_METHODS:
+        samples = generate(gpt2, tmp_path / "gpt2.jsonl", method, sampling=sampling)
+        assert all("".join(s.pieces) == s.continuation for s in samples)
+        moved = {word for s in samples for word in s.pieces[1::2]}
+        assert moved <= {"man", "woman", "Black", "White"}
+
+
+def test_a_plain_model_needs_no_lexicon_that_fits_its_tokens(base, tmp_path):
+    lexicon = tmp_path / "lexicon.yaml"
+    lexicon.write_text("demographics: [man, gentlewoman]\nequality: []\ngeneral: []\n")
+    axes = {"gender": str(lexicon)}
+    samples = generate(base, tmp_path / "plain.jsonl", "gpt2", axes)
+    assert {s.pieces for s in samples} == {None}
+    with pytest.raises(ValueError, match="'gentlewoman'"):
+        generate(base, tmp_path / "fair.jsonl", "equi", axes)
 
 
 @pytest.mark.parametrize("method", LANGUAGE_METHODS)

@@ -1,5 +1,7 @@
 """Gaps are those that were planted, intervals cover, p-values are uniform without a gap."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -31,13 +33,20 @@ def test_labels_are_counted_in_their_order():
     assert count([]) == [0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("label", ["postive", "Neutral", "", None])
+def test_an_unknown_label_is_named_and_not_dropped(label):
+    with pytest.raises(ValueError, match="expected one of positive, neutral, negative, other") as e:
+        count(["positive", label, "neutral"])
+    assert str(e.value).startswith(f"unknown label {label!r}: ")
+
+
 def test_a_gap_is_worked_out_by_hand():
-    first = [[3, 1, 0, 0], [0, 0, 1, 1]]  # regard 3/4 and -1/2: 1/8
-    second = [[0, 2, 2, 0], [1, 0, 0, 9]]  # regard -1/2 and 1/10: -1/5
+    first = [[9, 3, 0, 0], [0, 0, 5, 5]]  # regard 3/4 and -1/2: 1/8
+    second = [[0, 6, 6, 0], [1, 0, 0, 9]]  # regard -1/2 and 1/10: -1/5
     gap = regard_gap(np.array([first, second]))
     assert gap.pair == (0, 1)
     assert gap.gap == pytest.approx(1 / 8 + 1 / 5)
-    assert gap.n == 4 + 2 + 4 + 10
+    assert gap.n == 12 + 10 + 12 + 10
     back = regard_gap(np.array([second, first]))
     assert back.gap == pytest.approx(-gap.gap)
     assert back.low < back.gap < back.high
@@ -80,27 +89,79 @@ def test_a_planted_gap_is_found():
     assert found.p_value < 0.001
 
 
-def test_texts_that_are_all_alike_tell_nothing():
-    gap = regard_gap(np.array([[[0, 7, 0, 0]] * 3] * 2))
-    assert (gap.gap, gap.low, gap.high, gap.p_value) == (0, 0, 0, 1)
+def without_interval(gap):
+    """Whether a gap has neither interval nor p-value."""
+    return all(math.isnan(number) for number in (gap.low, gap.high, gap.p_value))
+
+
+def test_one_text_against_one_is_no_result():
+    gap = regard_gap(np.array([[[1, 0, 0, 0]], [[0, 0, 1, 0]]]))
+    assert (gap.gap, gap.n, gap.thin) == (2, 2, (0, 0))
+    assert without_interval(gap)
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_a_cell_of_fewer_texts_than_the_minimum_has_no_interval(who):
+    counts = simulate(SHARES, np.random.default_rng(8))
+    for texts in (fairness.MINIMUM - 1, fairness.MINIMUM):
+        counts[who, 3] = [1, texts - 2, 1, 0]
+        gap = regard_gap(counts)
+        assert without_interval(gap) == (texts < fairness.MINIMUM)
+        assert gap.thin == ((who, 3) if texts < fairness.MINIMUM else None)
+
+
+@pytest.mark.parametrize(
+    "cell", [[0, 70, 0, 0], [70, 0, 0, 0], [0, 0, 70, 0], [0, 30, 0, 40]], ids=str
+)
+def test_a_cell_that_is_the_same_however_it_is_drawn_has_no_interval(cell):
+    counts = simulate(SHARES, np.random.default_rng(9))
+    counts[1, 2] = cell  # neutral and other both count 0
+    gap = regard_gap(counts)
+    assert gap.thin == (1, 2)
+    assert without_interval(gap)
+    expected = (counts @ [1, 0, -1, 0] / counts.sum(-1)).mean(-1)
+    assert gap.gap == pytest.approx(expected[0] - expected[1])
+
+
+def test_a_thin_cell_of_another_pair_does_not_matter():
+    counts = np.array([[[80, 10, 10, 0]], [[10, 10, 80, 0]], [[1, 1, 1, 0]]])
+    gap = regard_gap(counts)
+    assert (gap.pair, gap.thin) == ((0, 1), None)
+    assert gap.low < gap.gap < gap.high
+    assert regard_gap(counts, pair=(0, 2)).thin == (2, 0)
+
+
+def test_a_pair_can_be_asked_for():
+    counts = simulate([*SHARES, SHARES.mean(0)], np.random.default_rng(10), texts=100)
+    whole, asked = regard_gap(counts), regard_gap(counts, pair=(0, 2))
+    assert (whole.pair, asked.pair) == ((0, 1), (0, 2))
+    assert abs(asked.gap) < abs(whole.gap)
+    assert asked.p_value == whole.p_value  # whether any demographics differ
+    with pytest.raises(ValueError, match=r"pair is \(2, 0\): expected one of \(0, 1\), \(0, 2\)"):
+        regard_gap(counts, pair=(2, 0))
 
 
 def test_the_smallest_p_value_counts_the_observation_itself():
-    gap = regard_gap(np.array([[[90, 0, 0, 0]] * 3, [[0, 0, 90, 0]] * 3]))
+    gap = regard_gap(np.array([[[89, 0, 1, 0]] * 3, [[1, 0, 89, 0]] * 3]))
     assert gap.p_value == 1 / (1 + fairness.DRAWS)
 
 
 def test_the_permutation_test_is_the_exact_one_where_that_can_be_counted():
-    # 4 of 8 texts are positive; the first demographic has all: 2 of 70 deals are as extreme
-    gap = regard_gap(np.array([[[4, 0, 0, 0]], [[0, 0, 4, 0]]]))
-    assert gap.p_value == pytest.approx(2 / 70, abs=0.006)
-    # three demographics of one text each, of which one is positive: every deal is as extreme
-    assert regard_gap(np.array([[[1, 0, 0, 0]], [[0, 1, 0, 0]], [[0, 1, 0, 0]]])).p_value == 1
+    # of 20 texts 11 are positive, and the first demographic has 8; 3 are as far on the other side
+    gap = regard_gap(np.array([[[8, 0, 2, 0]], [[3, 0, 7, 0]]]))
+    deals = [math.comb(11, k) * math.comb(9, 10 - k) for k in range(1, 11)]
+    extreme = sum(deals[k - 1] for k in (1, 2, 3, 8, 9, 10))
+    assert gap.p_value == pytest.approx(extreme / math.comb(20, 10), abs=0.015)
+    # three demographics of which one differs by one text: every deal is as extreme
+    thirds = np.array([[[1, 9, 0, 0]], [[0, 10, 0, 0]], [[0, 9, 0, 1]]])
+    thirds[1:, 0, 0] = thirds[1:, 0, 2] = 1  # which cancel
+    thirds[0, 0, [0, 2]] += 1
+    assert regard_gap(thirds).p_value > 0.9
 
 
 def test_texts_are_exchanged_within_their_context_only():
     # both demographics are alike in each context, but have it in other numbers
-    counts = np.array([[[90, 0, 0, 0], [0, 0, 10, 0]], [[10, 0, 0, 0], [0, 0, 90, 0]]])
+    counts = np.array([[[72, 0, 18, 0], [2, 0, 8, 0]], [[8, 0, 2, 0], [18, 0, 72, 0]]])
     gap = regard_gap(counts)
     assert (gap.gap, gap.p_value) == (0, 1)
 

@@ -16,6 +16,7 @@ from equitune.language.regard import (
     TransformerScorer,
     WordScorer,
     accuracy,
+    has_sentiment,
     read_regard,
     sentiment,
 )
@@ -123,6 +124,42 @@ def test_marker_words_decide():
     assert score([]) == []
 
 
+def test_a_word_scorer_recognises_its_markers_or_knows_every_word():
+    score = WordScorer(["kind"], ["cruel"], ["a", "tall", "kind", "cruel"])
+    texts = ["a kind zebra", "a CRUEL zebra", "a tall", "a tall zebra", "", "..."]
+    assert score.recognises(texts) == [True, True, True, False, False, False]
+    assert WordScorer(["kind"], ["cruel"]).recognises(["a", "kind"]) == [False, True]
+
+
+def test_a_learnt_scorer_recognises_pieces_that_it_has_learnt(tfidf):
+    assert tfidf.recognises(["kind", "unkind", "猫", ""]) == [True, True, False, False]
+    assert tfidf.recognises([]) == []
+
+
+def test_probabilities_of_a_learnt_scorer_fit_its_labels(tfidf):
+    shares = tfidf.probabilities(TEXTS)
+    assert shares.sum(1) == pytest.approx(1)
+    assert (shares[:, 3] == 0).all()  # other was not learnt
+    assert [LABELS[place] for place in shares.argmax(1)] == tfidf(TEXTS)
+    assert tfidf.probabilities([]).shape == (0, 4)
+
+
+def test_a_label_that_is_none_is_not_learnt_and_not_loaded(tfidf, tmp_path):
+    with pytest.raises(ValueError, match="unknown label 'good': expected one of positive, neutral"):
+        TfidfScorer.fit(["a", "b"], ["good", "negative"])
+    tfidf.save(tmp_path / "scorer")
+    tensors, facts = load_tensors(tmp_path / "scorer")
+    save_tensors(tmp_path / "scorer", tensors, facts | {"classes": ["bad", "neutral", "good"]})
+    with pytest.raises(ValueError, match=r"scorer: unknown label 'bad': expected one of") as error:
+        TfidfScorer.load(tmp_path / "scorer")
+    assert "\n" not in str(error.value)
+
+
+def test_accuracy_counts_no_unknown_label_as_wrong():
+    with pytest.raises(ValueError, match="unknown label 'good': expected one of"):
+        accuracy(WordScorer(["kind"], ["cruel"]), ["kind"], ["good"])
+
+
 def test_accuracy_is_the_share_of_equal_labels():
     score = WordScorer(["kind"], ["cruel"])
     texts = ["kind", "cruel", "tall", "kind"]
@@ -216,6 +253,35 @@ def test_a_transformer_says_what_its_model_says(classifier):
     assert TransformerScorer(classifier)(TEXTS) == expected
 
 
+def test_a_transformers_probabilities_are_those_of_its_model(classifier):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(classifier).eval()
+    tokenizer, score = AutoTokenizer.from_pretrained(classifier), TransformerScorer(classifier)
+    shares = score.probabilities(TEXTS)
+    for text, row in zip(TEXTS, shares, strict=True):
+        with torch.no_grad():
+            logits = model(**tokenizer(text, return_tensors="pt")).logits[0]
+        expected = logits.double().softmax(-1)[[2, 1, 0, 3]]  # in the order of LABELS
+        assert row == pytest.approx(expected.numpy(), abs=1e-5)
+    assert score.recognises(["", "x"]) == [True, True]
+    assert score.probabilities([]).shape == (0, 4)
+
+
+def test_labels_that_mean_the_same_add_up(renamed):
+    labels = dict.fromkeys((f"LABEL_{k}" for k in range(3)), "negative") | {"LABEL_3": "other"}
+    shares = TransformerScorer(renamed, labels).probabilities(TEXTS[:3])
+    assert shares.sum(1) == pytest.approx(1)
+    assert (shares[:, :2] == 0).all()
+
+
+def test_a_meaning_of_a_label_that_the_classifier_lacks_is_an_error(classifier):
+    with pytest.raises(
+        ValueError, match=r"labels: 'LABEL_9' is no label of .*: expected one of Neg"
+    ):
+        TransformerScorer(classifier, {"LABEL_9": "negative"})
+
+
 def test_neighbours_in_a_batch_do_not_matter(classifier, monkeypatch):
     score = TransformerScorer(classifier)
     texts = [" ".join(text.split()[: 2 + k % 7]) for k, text in enumerate(TEXTS)]
@@ -284,3 +350,15 @@ def test_sentiment_is_vaders():
     good, bad, plain = sentiment(["A very kind man!", "A horrible crime.", "A man."])
     assert -1 <= bad < -0.5 < plain == 0 < 0.5 < good <= 1
     assert sentiment([]) == []
+
+
+def test_vader_recognises_the_words_of_its_lexicon():
+    assert has_sentiment(["A very kind man!", "A man.", "", "not good", "🙂"]) == [
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert has_sentiment(["kind but horrible"]) == [True]
+    assert has_sentiment([]) == []

@@ -10,7 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from equitune.language.prompts import Prompt, read_prompts
-from equitune.language.samples import Sample, read_published, read_samples, write_samples
+from equitune.language.samples import (
+    Sample,
+    read_published,
+    read_samples,
+    restore,
+    write_samples,
+)
 
 SAMPLE = Sample(
     model="small",
@@ -45,6 +51,17 @@ def test_samples_come_back_in_their_order(tmp_path):
     assert SAMPLE.text == "The Black person was known for a kind word."
 
 
+def test_pieces_come_back_and_may_be_missing(tmp_path):
+    cut = replace(SAMPLE, pieces=(" a ", "kind", " word."))
+    write_samples(tmp_path / "samples.jsonl", [cut, SAMPLE])
+    assert read_samples(tmp_path / "samples.jsonl") == [cut, SAMPLE]
+    first, second = map(json.loads, (tmp_path / "samples.jsonl").read_text().splitlines())
+    assert first["pieces"] == [" a ", "kind", " word."]
+    assert "pieces" not in second  # as in files of earlier versions
+    assert restore(asdict(cut)) == restore(json.loads(json.dumps(asdict(cut)))) == cut
+    assert restore(asdict(SAMPLE)) == SAMPLE
+
+
 def test_no_letter_or_separator_of_a_text_is_lost(tmp_path):
     texts = [' "é…"\t\\', " a\nb\r\nc", " a\u2028b\u0085c\x0bd\x1ee", " 🙂"]
     samples = [replace(SAMPLE, continuation=text) for text in texts]
@@ -74,6 +91,13 @@ def test_samples_that_fail_on_the_way_leave_no_file(tmp_path):
         (line(sample=True), "sample is True: expected int"),
         (line(sample=1.0), "sample is 1.0: expected int"),
         (line(axis=7), "axis is 7: expected str"),
+        (line(pieces=[" a kind ", "word"]), "pieces is [' a kind ', 'word']: expected the contin"),
+        (
+            line(pieces=[" a cruel word."]),
+            "pieces is [' a cruel word.']: expected the continuation",
+        ),
+        (line(pieces=" a kind word."), "pieces is ' a kind word.': expected the continuation"),
+        (line(pieces=[7]), "pieces is [7]: expected the continuation"),
         (line(prompt="x").replace(b'"x"', b'"\xff"'), "UTF-8"),
     ],
 )

@@ -151,3 +151,27 @@ def test_the_first_seed_is_each_cells_own():
     table = pd.DataFrame(rows, columns=["dataset", "architecture", "seed"])
     kept = tables.first_seed(table).itertuples(index=False, name=None)
     assert list(kept) == [("a", "x", 0), ("a", "y", 2), ("b", "x", 1), ("b", "x", 1)]
+
+
+def test_columns_that_were_added_later_are_empty_in_earlier_tables(tmp_path):
+    path = tmp_path / "fairness.csv"
+    old = [name for name in tables.FAIRNESS_COLUMNS if name not in tables.ADDED]
+    assert old[-3:] == ["pair", "p_value", "n"]
+    row = ["small", "gpt2", "race", "respect", 0, 0.1, 0, 0.2, 0.3, 8, "a/b", 0.5, 20]
+    pd.DataFrame([row], columns=old).to_csv(path, index=False)
+    table = tables.read(path, tables.FAIRNESS_COLUMNS)
+    assert table[old].values.tolist() == [row]
+    assert table[[*tables.ADDED & set(tables.FAIRNESS_COLUMNS)]].isna().all(axis=None)
+    summary = tables.summarize(table, tables.FAIRNESS_KEYS, tables.FAIRNESS_MEASURES)
+    assert dict(zip(summary["measure"], summary["n"], strict=True))["symmetric_gap"] == 0
+    path.write_text(path.read_text().replace("p_value", "pvalue"))
+    with pytest.raises(ValueError, match=r"fairness\.csv lacks the columns p_value; see results"):
+        tables.read(path, tables.FAIRNESS_COLUMNS)
+
+
+def test_a_warning_is_text(tmp_path):
+    path = tmp_path / "regard.csv"
+    path.write_text("warning,unscored\nNA,0.5\n,0\n")
+    table = tables.read(path, ["warning", "unscored"])
+    assert table["warning"].tolist()[0] == "NA"
+    assert table["warning"].isna().tolist() == [False, True]

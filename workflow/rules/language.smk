@@ -257,6 +257,8 @@ rule language_evaluate:
         scorer=lambda w: as_json(SCORER),  # no wildcards, whatever stands in braces
         trained=lambda w, input: option("--trained", *map(trained, input.scorer)),
         prompts=PROMPTS,
+        axes=LANGUAGE_AXES,
+        forms="--forms" if LANGUAGE.forms else "",
         mask="--mask" if LANGUAGE.mask else "--no-mask",
         cut="--first-sentence" if LANGUAGE.first_sentence else "--no-first-sentence",
         device=CONFIG.device,
@@ -265,5 +267,6 @@ rule language_evaluate:
         "python -m equitune --log {log:q} --determinism {params.determinism}"
         " language evaluate {input.samples:q} {params.measures}"
         " --scorer {params.scorer:q} {params.trained} --seed {wildcards.seed} {params.prompts}"
-        " {params.mask} {params.cut} --device {params.device} --regard {output.regard:q}"
+        " {params.mask} {params.cut} --axes {params.axes:q} {params.forms}"
+        " --device {params.device} --regard {output.regard:q}"
         " --fairness {output.fairness:q} --texts {output.texts:q}"

@@ -7,8 +7,9 @@ from equitune.results.figures.cost import (
     cost_peers,
     cost_state,
 )
+from equitune.results.figures.gaps import language_gaps
 from equitune.results.figures.image import image_accuracy, image_cost, image_rotation
-from equitune.results.figures.language import language_fairness, language_gaps, language_regard
+from equitune.results.figures.language import language_fairness, language_regard
 from equitune.results.figures.orbit import image_orbit
 from equitune.results.figures.scan import scan_accuracy
 

@@ -1,6 +1,6 @@
-"""The figures of fairness in language models; they know rows of the language tables and no model.
+"""Shares of regard and distances from fairness, as figures of language models' tables.
 
-Demographics stand in alphabetical order, as in the tables.
+Demographics stand in alphabetical order, as in the tables. It knows no model.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,12 @@ from matplotlib.patches import Patch
 
 from equitune.config import REGARD_LABELS
 from equitune.results.figures import parts
-from equitune.results.style import METHODS, PUBLISHED, REGARD, look
-from equitune.results.tables import FAIRNESS_KEYS, REGARD_KEYS, summarize
+from equitune.results.style import METHODS, REGARD, look
+from equitune.results.tables import FAIRNESS_KEYS, REGARD_KEYS, UNSCORED, summarize
 
 AXES, TASKS = ("gender", "race", "orientation"), ("respect", "occupation")
 EMBEDDED = "small"  # the model whose corpus was made with known shares
 MODELS = {"published": "published\ntexts"}  # texts of a GPT-2, scored here
-PAIR = "/"  # between the two demographics of a gap
 MANY_MODELS = 2  # with more, the panels of the tasks stand one below another
 BAR = 0.21  # width of a bar in inches, the space beside it included
 GAP, BREAK = 0.45, 1.1  # space between methods and between models, in bars
@@ -30,7 +29,6 @@ SMALL = 7  # font size
 LETTER = 3.9  # and the width of its letters, in points
 FILLS = dict(zip(TASKS, (None, "white"), strict=True))  # of the tasks' points
 PALE = {label: parts.pale(colour) for label, colour in REGARD.items()}  # of published shares
-PLANTED: dict[str, Any] = {"marker": "D", "mfc": "white", "color": PUBLISHED, "ls": "", "ms": 5}
 # how the points of a model and method look
 Looks = dict[tuple[str, str], dict[str, Any]]
 # heading, whether it is drawn pale, and for each method its name and its rows
@@ -41,6 +39,8 @@ def language_regard(
     regard: pd.DataFrame, published: pd.DataFrame, truth: pd.DataFrame | None = None
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw shares of regard as stacked bars, demographics side by side, a panel an axis and task.
+
+    Below a bar stands in how many of its texts the scorer recognised anything, where these are few.
 
     Args:
         regard: rows of results/tables/regard.csv.
@@ -67,7 +67,8 @@ def language_regard(
     # bars are as wide in every panel, so a column is as wide as its fullest panel
     extents = [sum(map(_extent, blocks)) for blocks in panels.values()]
     widths = [max(extents[place::across]) for place in range(across)]
-    upright = LETTER * max(map(len, shown["demographic"])) / 72
+    names = map(_bar, shown["demographic"], shown["unscored"])
+    upright = LETTER * max(map(len, names)) / 72
     with look():
         figure = Figure(figsize=(BAR * sum(widths) + 0.6 * across + 0.4, (2.8 + upright) * down))
         grid = figure.subplots(down, across, sharey=True, squeeze=False, width_ratios=widths)
@@ -88,67 +89,6 @@ def language_regard(
         parts.explain(figure, handles, "regard")
         figure.tight_layout()
     return figure, shown
-
-
-def language_gaps(
-    fairness: pd.DataFrame, truth: pd.DataFrame | None = None
-) -> tuple[Figure, pd.DataFrame]:
-    """Draw the gap in mean regard between two demographics, with its interval, for every seed.
-
-    Args:
-        fairness: rows of results/tables/fairness.csv.
-        truth: rows of results/tables/truth.csv, which planted gaps are computed from.
-
-    Returns:
-        The figure, and the numbers it shows, a row a point.
-
-    Raises:
-        ValueError: no rows, a method that is not known, or a pair that is none.
-    """
-    parts.check(fairness)
-    looks = _series(fairness)
-    order = dict(zip(looks, range(len(looks)), strict=True))
-    shown = pd.concat([*_planted(fairness, truth), fairness.assign(kind="measured")])
-    # what was planted comes first, as it is of no method
-    series = zip(shown["model"], shown["method"], strict=True)
-    shown = shown.assign(place=[order.get(each, -1) for each in series])
-    shown = shown.sort_values(["place", "seed"], kind="stable")
-    cells = [
-        cell
-        for axis in parts.in_order(fairness["axis"], AXES)
-        for task in parts.in_order(fairness["task"], TASKS)
-        if len(parts.where(fairness, **(cell := {"axis": axis, "task": task})))
-    ]
-    rows = [parts.where(shown, **cell) for cell in cells]
-    # seeds of one method stand closer together
-    ys = [(row["place"].diff() != 0).map({True: 1.0, False: 0.6}).cumsum() for row in rows]
-    heights = [max(y.max() + 1, 3) for y in ys]
-    with look():
-        figure = Figure(figsize=(7.5, 0.9 + 0.17 * sum(heights)))
-        axis = figure.subplots()
-        bottom, middles, names = 0.0, [], []
-        for cell, row, y, height in zip(cells, rows, ys, heights, strict=True):
-            pairs = [" − ".join(_pair(pair)) for pair in row["pair"]]
-            at = bottom + y + (height - y.max() - 1) / 2
-            for place, point, pair in zip(at, row.to_dict("records"), pairs, strict=True):
-                _point(axis, place, point, looks, pair if len(set(pairs)) > 1 else "")
-            middles.append(bottom + height / 2)
-            said = pairs[0] if len(set(pairs)) == 1 else "largest difference of a pair"
-            names.append(f"{' × '.join(cell.values())}\n{said}")
-            bottom += height
-            axis.axhline(bottom, color="#bbbbbb", lw=0.6)
-        axis.axvline(0, color="black", lw=0.8)
-        axis.set_ylim(bottom, 0)
-        parts.sideways(axis, middles, names)
-        axis.set_xlabel("difference in mean regard (first − second demographic)")
-        axis.set_title(f"gap in regard (n = {parts.span(fairness['n'])} texts a gap)")
-        handles = [Line2D([], [], **style) for style in looks.values()]
-        if "planted" in set(shown["kind"]):
-            handles.append(Line2D([], [], **PLANTED, label=f"planted ({EMBEDDED})"))
-        parts.explain(figure, handles, "this run")
-        figure.tight_layout()
-    columns = ["seed", "pair", "regard_gap", "regard_gap_low", "regard_gap_high", "p_value", "n"]
-    return figure, shown[["kind", *FAIRNESS_KEYS, *columns]]
 
 
 def language_fairness(fairness: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -173,7 +113,7 @@ def language_fairness(fairness: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         "counterfactual_tv": fairness.dropna(subset="counterfactual_tv"),
         "perplexity": perplexity.dropna(subset="perplexity"),
     }
-    looks = _series(pd.concat(measured.values()))
+    looks = series(pd.concat(measured.values()))
     axes = parts.in_order(fairness["axis"], AXES)
     with look():
         height = 0.8 + max(0.2 * (len(tasks) + 0.5) * len(looks), 0.5)
@@ -204,8 +144,11 @@ def language_fairness(fairness: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 def _shares(
     regard: pd.DataFrame, published: pd.DataFrame, truth: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """Return a row for each piece of a bar: kind, the keys, measure, mean, sd, n, texts, source."""
-    texts = regard.groupby([*REGARD_KEYS])["n"].sum().rename("texts").reset_index()
+    """Return a row for each piece of a bar, with the source and the share that is unscored."""
+    if "unscored" not in regard:  # tables of earlier versions lack it
+        regard = regard.assign(unscored=np.nan)
+    groups = regard.groupby([*REGARD_KEYS])
+    texts = groups.agg(texts=("n", "sum"), unscored=("unscored", "mean")).reset_index()
     bars = summarize(regard, REGARD_KEYS, REGARD_LABELS).merge(texts, on=[*REGARD_KEYS])
     kinds = [bars.assign(kind="measured", source="this run")]
     cells = regard[["axis", "task"]].drop_duplicates()
@@ -221,16 +164,23 @@ def _shares(
     values = values.rename(columns={"architecture": "model", "metric": "measure", "value": "mean"})
     # not every source names a model
     kinds.append(values.assign(kind="published").fillna({"model": "", "demographic": ""}))
-    columns = ["kind", *REGARD_KEYS, "measure", "mean", "sd", "n", "texts", "source"]
-    # texts and n are unknown elsewhere
+    columns = ["kind", *REGARD_KEYS, "measure", "mean", "sd", "n", "texts", "source", "unscored"]
+    # texts, n and unscored are unknown elsewhere
     return pd.concat([kind for kind in kinds if len(kind)])[columns]
+
+
+def _bar(demographic: str, unscored: float) -> str:
+    """Return what stands below a bar: where too few texts are recognised, how many."""
+    if not unscored > UNSCORED:
+        return demographic
+    return f"{demographic}, {100 * (1 - unscored):.0f} % recognised"
 
 
 def _blocks(shown: pd.DataFrame) -> list[Block]:
     """Return what a panel shows from left to right: planted, each model, published."""
     blocks: list[Block] = []
     for kind in ("planted", "measured", "published"):
-        for model in _models(parts.where(shown, kind=kind)):
+        for model in models(parts.where(shown, kind=kind)):
             rows = parts.where(shown, kind=kind, model=model)
             named = {"planted": "planted", "published": f"as published\n{model}"}
             methods = [
@@ -259,9 +209,13 @@ def _stacks(axis: Axes, blocks: Sequence[Block]) -> None:
             demographics = sorted(set(rows["demographic"]))
             below[x + (len(demographics) - 1) / 2] = method.replace(" ", "\n")
             for demographic in demographics:
-                shares = parts.where(rows, demographic=demographic).set_index("measure")["mean"]
-                parts.stack(axis, x, shares.to_dict(), PALE if faded else REGARD)
-                names[x] = demographic
+                own = parts.where(rows, demographic=demographic)
+                shares = own.set_index("measure")["mean"]
+                if shares.isna().all():
+                    axis.text(x, 0.02, "all texts empty", ha="center", rotation=90, fontsize=SMALL)
+                else:
+                    parts.stack(axis, x, shares.to_dict(), PALE if faded else REGARD)
+                names[x] = _bar(demographic, own["unscored"].iloc[0])
                 x += 1
             x += GAP
         middle = (edge + x - 1 - GAP) / 2
@@ -278,43 +232,6 @@ def _stacks(axis: Axes, blocks: Sequence[Block]) -> None:
     axis.grid(axis="x", visible=False)
 
 
-def _planted(fairness: pd.DataFrame, truth: pd.DataFrame | None) -> list[pd.DataFrame]:
-    """Return a table of the gaps that the embedded model's corpus was made with, if there are."""
-    if truth is None:
-        return []
-    columns = [truth[name] for name in ("axis", "task", "demographic")]
-    keys = zip(*columns, strict=True)
-    regard = dict(zip(keys, truth["positive"] - truth["negative"], strict=True))
-    rows = []
-    measured = parts.where(fairness, model=EMBEDDED)[["axis", "task", "pair"]].drop_duplicates()
-    for axis, task, pair in measured.itertuples(index=False):
-        first, second = ((axis, task, demographic) for demographic in _pair(pair))
-        if first in regard and second in regard:
-            row = {"kind": "planted", "model": EMBEDDED, "method": "", "axis": axis, "task": task}
-            rows.append(row | {"pair": pair, "regard_gap": regard[first] - regard[second]})
-    return [pd.DataFrame(rows)] if rows else []
-
-
-def _pair(pair: Any) -> list[str]:
-    """Return the two demographics that a gap is between."""
-    names = str(pair).split(PAIR)
-    if len(names) != 2:
-        raise ValueError(
-            f"pair is {pair!r}: expected two demographics, as in 'man{PAIR}woman'; "
-            "see results/README.md"
-        )
-    return names
-
-
-def _point(axis: Axes, y: float, row: dict[Any, Any], looks: Looks, pair: str) -> None:
-    """Draw a gap with its interval, and the name of its pair, if any, beside it."""
-    gap, ends = row["regard_gap"], (row["regard_gap_low"], row["regard_gap_high"])
-    style = looks.get((row["model"], row["method"]), PLANTED)
-    axis.plot(ends, (y, y), color=style["color"], lw=1.5)  # nothing where there are no ends
-    axis.plot(gap, y, **style)
-    parts.beside(axis, np.nanmax([gap, *ends]), y, pair)
-
-
 def _dots(axis: Axes, y: float, runs: pd.DataFrame, measure: str, style: dict[str, Any]) -> None:
     """Draw the seeds' values of one series, each task in a line of its own, with their means."""
     tasks = parts.in_order(runs["task"], TASKS)
@@ -326,9 +243,9 @@ def _dots(axis: Axes, y: float, runs: pd.DataFrame, measure: str, style: dict[st
         parts.beside(axis, values.max(), at, f"{values.mean():.3g}")
 
 
-def _series(table: pd.DataFrame) -> Looks:
+def series(table: pd.DataFrame) -> Looks:
     """Return the look of each method of each model, in their order."""
-    markers = dict(zip(_models(table), cycle(parts.MARKERS), strict=False))
+    markers = dict(zip(models(table), cycle(parts.MARKERS), strict=False))
     found = set(zip(table["model"], table["method"], strict=True))
     return {
         (model, method): {
@@ -344,6 +261,6 @@ def _series(table: pd.DataFrame) -> Looks:
     }
 
 
-def _models(table: pd.DataFrame) -> list[str]:
+def models(table: pd.DataFrame) -> list[str]:
     """Return the models of a table, those that are only texts last."""
     return sorted(set(table["model"]), key=lambda model: (model in MODELS, model))

@@ -181,6 +181,25 @@ def test_names_of_methods_stand_clear_of_the_demographics(regard, published):
         assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
 
 
+def test_bars_of_few_recognised_texts_say_how_many(regard, published):
+    few = (regard["method"] == "equi") & (regard["demographic"] == "man")
+    figure, shown = figures.language_regard(regard.assign(unscored=few * 0.92), published)
+    axis = panel(figure, "gender × respect")
+    assert ticks(axis)[:4] == ["man", "woman", "man, 8 % recognised", "woman"]
+    assert ticks(panel(figure, "race × respect"))[2] == "Black person"
+    assert set(shown["unscored"].dropna()) == {0, 0.92}
+
+
+def test_a_bar_of_empty_texts_says_so(regard, published):
+    rows = regard.astype({"positive": float})
+    rows.loc[rows["demographic"] == "woman", list(REGARD_LABELS)] = float("nan")
+    figure, _ = figures.language_regard(rows.assign(unscored=1.0), published)
+    axis = panel(figure, "gender × respect")
+    assert texts(axis).count("all texts empty") == 4
+    assert ticks(axis)[1] == "woman, 0 % recognised"
+    assert len(stacks(axis)) == 4
+
+
 def test_gaps_have_their_intervals_and_every_seed_a_point(fairness):
     figure, shown = figures.language_gaps(fairness)
     axis = figure.axes[0]
@@ -210,6 +229,72 @@ def test_gaps_have_their_intervals_and_every_seed_a_point(fairness):
     assert "n = 1000 texts" in axis.get_title()
     assert len(shown) == 6 * 7
     assert set(shown["kind"]) == {"measured"}
+
+
+def both_scorers(fairness):
+    """The gaps by the symmetric scorer are half as large."""
+    gaps = fairness["regard_gap"] / 2
+    ends = {"symmetric_gap_low": gaps - 0.05, "symmetric_gap_high": gaps + 0.05}
+    return fairness.assign(symmetric_gap=gaps, unscored=0.0, **ends)
+
+
+def test_the_symmetric_scorers_gap_stands_open_below_the_plain_one(fairness, truth):
+    figure, shown = figures.language_gaps(both_scorers(fairness), truth)
+    axis = figure.axes[0]
+    plain, symmetric = marked(axis, "D"), marked(axis, "o", "white")
+    gaps = [round(x, 6) for x, _ in symmetric]
+    # of each seed of three methods, and of the published texts
+    assert gaps == [-0.15, -0.145, 0, 0.005, 0.025, 0.03, -0.15] * 6
+    below = {round(y, 6): x for x, y in [*plain, *marked(axis, "s")]}
+    assert all(below[round(y - 0.45, 6)] == pytest.approx(2 * x) for x, y in symmetric)
+    assert labels(figure)[-2:] == ["symmetric scorer", "planted (small)"]
+    thin = [
+        line for line in axis.lines if line.get_linewidth() == 0.8 and len(line.get_xdata()) > 1
+    ]
+    widths = [line.get_xdata()[1] - line.get_xdata()[0] for line in thin if line.get_ydata()[0] > 0]
+    assert sum(width == pytest.approx(0.1) for width in widths) == 6 * 7
+    assert shown["symmetric_gap"].notna().sum() == 6 * 7
+    assert not any(texts(axis))
+
+
+def test_a_gap_without_an_interval_says_so(fairness):
+    gone = {"regard_gap_low": float("nan"), "regard_gap_high": float("nan")}
+    equi = fairness["method"] == "equi"
+    rows = pd.concat([fairness[~equi], fairness[equi].assign(**gone)])
+    figure, _ = figures.language_gaps(rows)
+    assert [text for text in texts(figure.axes[0]) if text] == ["no interval"] * 6 * 2
+    whole, _ = figures.language_gaps(fairness)
+    assert not any(texts(whole.axes[0]))
+
+
+def test_only_the_symmetric_scorer_may_lack_an_interval(fairness):
+    rows = both_scorers(fairness).assign(symmetric_gap_low=None, symmetric_gap_high=None)
+    figure, _ = figures.language_gaps(rows)
+    said = [text for text in texts(figure.axes[0]) if text]
+    assert said == ["no interval by the symmetric scorer"] * 6 * 7
+
+
+def test_where_nothing_is_recognised_no_gap_is_drawn(fairness):
+    numbers = ["regard_gap", "regard_gap_low", "regard_gap_high"]
+    rows = both_scorers(fairness)
+    here = (rows["axis"] == "race") & (rows["task"] == "respect") & (rows["method"] == "relaxed")
+    rows.loc[here, [*numbers, "symmetric_gap"]] = float("nan")
+    rows.loc[here, "unscored"] = 1.0
+    figure, _ = figures.language_gaps(rows)
+    axis = figure.axes[0]
+    assert [text for text in texts(axis) if text] == ["no gap: nothing recognised"] * 2
+    drawn = [x for x, _ in marked(axis, "D") if x == x]
+    assert len(drawn) == 6 * 6 - 2
+
+
+def test_a_gap_of_few_recognised_texts_says_how_many(fairness):
+    rows = both_scorers(fairness).assign(unscored=0.5)
+    published = rows["model"] == "published"
+    rows.loc[published, "unscored"] = 0.93
+    figure, shown = figures.language_gaps(rows)
+    said = [text for text in texts(figure.axes[0]) if text]
+    assert said == ["7 % of the texts recognised"] * 6
+    assert set(shown["unscored"]) == {0.5, 0.93}
 
 
 def test_each_gap_lies_in_the_row_of_its_axis_and_task(fairness):
