@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         equivariance_error,
         equivariance_report,
     )
+    from equitune.gain import expected_gain
     from equitune.groups import (
         CyclicGroup,
         DihedralGroup,
@@ -40,6 +41,7 @@ __all__ = [
     "assert_equivariant",
     "equivariance_error",
     "equivariance_report",
+    "expected_gain",
 ]
 
 _HOMES = {
@@ -47,6 +49,7 @@ _HOMES = {
     "combine": ("Mean", "Select", "Weighted"),
     "symmetrize": ("EquiTuned",),
     "equivariance": ("assert_equivariant", "equivariance_error", "equivariance_report"),
+    "gain": ("expected_gain",),
 }
 
 

@@ -31,6 +31,7 @@ FLOORS = {
         "combine",
         "symmetrize",
         "equivariance",
+        "gain",
         "pretrained",
     ),
     "services": (),
