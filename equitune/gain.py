@@ -8,8 +8,8 @@ M_G(x) = 1/|G| Σ_g g⁻¹ M(gx) differ by exactly what the average takes away
     E‖M(x) - y‖² - E‖M_G(x) - y‖² = E‖M(x) - M_G(x)‖².
 
 Orbit by orbit: the copy gx contributes ‖M(gx) - gy‖² = ‖a_g - y‖² with a_g = g⁻¹M(gx), as g keeps
-lengths. The mean of ‖a_g - y‖² over g is ‖ā - y‖² plus the mean of ‖a_g - ā‖², whatever y is. Here ā
-is M_G(x), and ‖a_g - ā‖ is ‖M(gx) - M_G(gx)‖.
+lengths. The mean of ‖a_g - y‖² over g is ‖ā - y‖² plus the mean of ‖a_g - ā‖², whatever y is.
+Here ā is M_G(x), and ‖a_g - ā‖ is ‖M(gx) - M_G(gx)‖.
 
 The right side needs no y, so it is a forecast of the left. It holds for the same weights on both
 sides and for squared loss. It does not hold where y changes otherwise than by the output action (a
@@ -81,7 +81,8 @@ def expected_gain(
         >>> from equitune.actions import Rotate90, Trivial
         >>> classifier = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 10), nn.Softmax(-1))
         >>> rotate = Rotate90()
-        >>> gain = expected_gain(classifier, rotate, Trivial(rotate.group), torch.randn(20, 3, 8, 8))
+        >>> x = torch.randn(20, 3, 8, 8)
+        >>> gain = expected_gain(classifier, rotate, Trivial(rotate.group), x)
         >>> gain.n, gain.value > 0
         (20, True)
     """

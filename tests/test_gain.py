@@ -116,7 +116,9 @@ def test_several_inputs_and_a_function_as_the_model():
     x = pictures(4)
     y = torch.randn(4, 3, generator=generator(9), dtype=torch.float64)
     net = network()
-    found = expected_gain(lambda a, b: net(a) * b, (Rotate90(), Trivial(group)), Trivial(group), x, y)
+    found = expected_gain(
+        lambda a, b: net(a) * b, (Rotate90(), Trivial(group)), Trivial(group), x, y
+    )
     each = []
     for example, factor in zip(x, y, strict=True):
         a = torch.stack([net(Rotate90()(g, example[None]))[0] * factor for g in range(4)])

@@ -55,11 +55,11 @@ class ImageSource:
     ] = "refuse"
     train_images: Annotated[
         int | None,
-        about("how many of the training images, evenly by class and for every seed; null: all", ge=2),
+        about("how many of the training images, by class alike, for every seed the same", ge=2),
     ] = None
     test_images: Annotated[
         int | None,
-        about("how many of the test images, evenly by class and for every seed; null: all", ge=2),
+        about("how many of the test images, by class alike, for every seed the same", ge=2),
     ] = None
 
 
@@ -194,8 +194,8 @@ def problems(image: Image) -> Iterator[str]:
     for architecture in image.architectures:
         for name in image.builder(architecture).datasets or ():
             if name not in image.datasets:
-                place = f"builders.{architecture}.datasets"
-                yield f"{place}: unknown dataset {name!r}{nearest(name, image.datasets)}"
+                key = f"builders.{architecture}.datasets"
+                yield f"{key}: unknown dataset {name!r}{nearest(name, image.datasets)}"
         trained_here = image.weights_of(architecture) == "self"
         stages = ("pretraining", "tuning") if trained_here else ("tuning",)
         for stage in stages:

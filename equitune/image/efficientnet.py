@@ -79,9 +79,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, out, ⌈height / stride⌉, ⌈width / stride⌉) of (batch, channels, …)."""
-        y = F.relu6(self._bn0(self._expand_conv(x))) if self.widens else x
-        y = F.relu6(self._bn1(self._depthwise_conv(y)))
-        y = self._bn2(self._project_conv(y))
+        wide = F.relu6(self._bn0(self._expand_conv(x))) if self.widens else x
+        wide = F.relu6(self._bn1(self._depthwise_conv(wide)))
+        y: Tensor = self._bn2(self._project_conv(wide))
         return x + y if self.skips else y
 
 

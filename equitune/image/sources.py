@@ -90,7 +90,7 @@ def _some(images: Images, count: int | None, key: str) -> Images:
     order = torch.randperm(len(images), generator=generator)
     drawn = images.labels[order]
     nth = torch.zeros(len(images), dtype=torch.long)
-    for label in drawn.unique():
+    for label in set(drawn.tolist()):
         nth[drawn == label] = torch.arange(int((drawn == label).sum()))
     chosen = order[torch.argsort(nth, stable=True)[:count]]
     return images[chosen.sort().values]
