@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         equivariance_error,
         equivariance_report,
     )
+    from equitune.gain import expected_gain
     from equitune.groups import (
         CyclicGroup,
         DihedralGroup,
@@ -42,6 +43,7 @@ __all__ = [
     "check_action",
     "equivariance_error",
     "equivariance_report",
+    "expected_gain",
 ]
 
 _HOMES = {
@@ -50,6 +52,7 @@ _HOMES = {
     "combine": ("Mean", "Select", "Weighted"),
     "symmetrize": ("EquiTuned",),
     "equivariance": ("assert_equivariant", "equivariance_error", "equivariance_report"),
+    "gain": ("expected_gain",),
 }
 
 

@@ -35,6 +35,7 @@ FLOORS = {
         "cause",
         "verdict",
         "equivariance",
+        "gain",
         "pretrained",
         "values",
     ),

@@ -1,6 +1,7 @@
 """The section `image` of the configuration."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
@@ -10,13 +11,15 @@ from equitune.config.base import STRICT, Name, Place, Seed, Training, about, rep
 from equitune.names import nearest
 
 ImageMethod = Literal[
-    "pretrained", "finetune", "finetune_augment",
+    "pretrained", "finetune", "finetune_augment", "finetune_augment_matched",
     "equitune", "equitune_augment", "lambda_equitune", "equizero",
 ]  # fmt: skip
 ImageGroup = Literal["rotate90", "rotate_flip", "flip"]
 Architecture = Annotated[
     str, Field(pattern=r"^(timm:)?[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=64)
 ]
+
+Backbones = Literal["trained", "frozen"]
 
 IMAGE_METHODS: tuple[ImageMethod, ...] = get_args(ImageMethod)
 
@@ -50,12 +53,33 @@ class ImageSource:
     broken: Annotated[
         Literal["refuse", "skip"], about("what is done about images that cannot be decoded")
     ] = "refuse"
+    train_images: Annotated[
+        int | None,
+        about("how many of the training images, by class alike, for every seed the same", ge=2),
+    ] = None
+    test_images: Annotated[
+        int | None,
+        about("how many of the test images, by class alike, for every seed the same", ge=2),
+    ] = None
 
 
 @dataclass(config=STRICT, frozen=True)
 class ImageBuilder:
-    """How the models of one architecture are built."""
+    """How the models of one architecture are built, and what they have of their own."""
 
+    architecture: Annotated[
+        Architecture | None,
+        about("the network, where the name is one of your own, as NETWORK_frozen; null: the name"),
+    ] = None
+    backbone: Annotated[
+        Backbones | None, about("of this architecture alone; null: as image.model.backbone")
+    ] = None
+    weights: Annotated[
+        Place | None, about("of this architecture alone; null: as image.weights")
+    ] = None
+    datasets: Annotated[
+        list[Name] | None, about("which of image.datasets it is run on; null: all", min_length=1)
+    ] = None
     upsample: Annotated[
         int,
         about("enlargement of the images, for architectures that take no small ones", ge=1, le=64),
@@ -70,10 +94,14 @@ class ImageModel:
     """What all architectures have in common."""
 
     head: Annotated[
-        Literal["shared", "own"], about("two shared linear layers, or the model's own classifier")
+        Literal["shared", "linear", "own"],
+        about(
+            "two shared linear layers, average pooling and one linear layer, or the model's own "
+            "classifier"
+        ),
     ] = "shared"
     backbone: Annotated[
-        Literal["trained", "frozen"],
+        Backbones,
         about("whether tuning trains the backbone; a frozen one's features are computed once"),
     ] = "trained"
     precision: Annotated[
@@ -91,7 +119,11 @@ class Image:
 
     datasets: Annotated[list[Name], about("names from image.sources", min_length=1)]
     architectures: Annotated[
-        list[Architecture], about("torchvision builders, or timm:NAME", min_length=1)
+        list[Architecture],
+        about(
+            "torchvision builders, efficientnet_lite0, timm:NAME, or names from image.builders",
+            min_length=1,
+        ),
     ]
     methods: Annotated[list[ImageMethod], about("what is done to the models", min_length=1)]
     seeds: Annotated[list[Seed], about("one run for each", min_length=1)]
@@ -120,6 +152,32 @@ class Image:
         dict[Architecture, Training], about("training of every method, by architecture")
     ]
 
+    def builder(self, architecture: str) -> ImageBuilder:
+        """How an architecture is built."""
+        return self.builders.get(architecture, ImageBuilder())
+
+    def network(self, architecture: str) -> str:
+        """The network that an architecture is."""
+        return self.builder(architecture).architecture or architecture
+
+    def settings(self, architecture: str) -> ImageModel:
+        """The settings of an architecture's models."""
+        own = self.builder(architecture).backbone
+        return self.model if own is None else replace(self.model, backbone=own)
+
+    def weights_of(self, architecture: str) -> str:
+        """Where the first weights of an architecture come from, as image.weights says it."""
+        return self.builder(architecture).weights or self.weights
+
+    def cells(self) -> list[dict[str, str]]:
+        """The pairs of dataset and architecture that are run, dataset after dataset."""
+        return [
+            {"dataset": dataset, "architecture": architecture}
+            for dataset in self.datasets
+            for architecture in self.architectures
+            if dataset in (self.builder(architecture).datasets or self.datasets)
+        ]
+
 
 def problems(image: Image) -> Iterator[str]:
     """What no single key shows: names used but not defined, or named twice."""
@@ -134,7 +192,12 @@ def problems(image: Image) -> Iterator[str]:
             needed = "is needed" if source.location is None else "has no meaning"
             yield f"sources.{name}.location {needed} for kind {source.kind}"
     for architecture in image.architectures:
-        stages = ("pretraining", "tuning") if image.weights == "self" else ("tuning",)
+        for name in image.builder(architecture).datasets or ():
+            if name not in image.datasets:
+                key = f"builders.{architecture}.datasets"
+                yield f"{key}: unknown dataset {name!r}{nearest(name, image.datasets)}"
+        trained_here = image.weights_of(architecture) == "self"
+        stages = ("pretraining", "tuning") if trained_here else ("tuning",)
         for stage in stages:
             if architecture not in getattr(image, stage):
                 yield f"{stage}: nothing for {architecture}; add image.{stage}.{architecture}"

@@ -1,6 +1,7 @@
 """Published models up to where their classifier begins, untrained; they know no group and no file.
 
-Any image classifier of torchvision, and any model of timm where that is installed.
+Any image classifier of torchvision, EfficientNet-Lite0, and any model of timm where that is
+installed.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from equitune.image.efficientnet import EfficientNetLite0
 from equitune.names import nearest
 from equitune.vision import import_torchvision
 
 WELL_KNOWN = ("alexnet", "resnet18", "vgg11_bn", "densenet121")  # those of the paper
+OWN = {"efficientnet_lite0": EfficientNetLite0}  # written here
 TIMM = "timm:"  # in front of the name of a model of timm
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, red green blue
 LARGEST_TRIED = 512  # pixels, when a size that works is looked for
@@ -34,8 +37,9 @@ POOLING_CALLS: tuple[object, ...] = (F.adaptive_avg_pool2d, torch.flatten, "flat
 class Backbone(nn.Module):
     """The part of a published model before its classifier, on images with values in 0..1.
 
-    The images are normalised by ImageNet's mean and standard deviation first; this commutes with
-    every permutation of the pixels. The keys of `body` are those of the published model.
+    The images are normalised first, by the mean and standard deviation of a channel that the
+    published weights were trained with; this commutes with every permutation of the pixels. The
+    keys of `body` are those of the published model.
 
     Args:
         body: maps normalised images to a feature map (batch, *shape).
@@ -46,6 +50,9 @@ class Backbone(nn.Module):
         channels_at_end: the body gives (batch, …, channels) instead.
         upsample: how many times larger the images become first, by bilinear interpolation; this
             too commutes with rotations by 90° and flips.
+        pooled: the features are averaged over the positions, so that one is left.
+        mean: of red, green and blue in 0..1; by default ImageNet's.
+        std: likewise, the standard deviation.
     """
 
     mean: Tensor
@@ -60,15 +67,18 @@ class Backbone(nn.Module):
         left_out: frozenset[str],
         channels_at_end: bool = False,
         upsample: int = 1,
+        pooled: bool = False,
+        mean: tuple[float, ...] = MEAN,
+        std: tuple[float, ...] = STD,
     ) -> None:
         """Store the parts; see the class."""
         super().__init__()
         self.body = body
         self.architecture, self.size, self.shape = architecture, size, shape
         self.left_out, self.channels_at_end = left_out, channels_at_end
-        self.upsample = upsample
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1))
+        self.upsample, self.pooled = upsample, pooled
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
 
     @property
     def channels(self) -> int:
@@ -77,8 +87,8 @@ class Backbone(nn.Module):
 
     @property
     def positions(self) -> int:
-        """The number of positions of the feature map."""
-        return prod(self.shape[1:])
+        """The number of positions of the features."""
+        return 1 if self.pooled else prod(self.shape[1:])
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features (batch, channels, positions) of images (batch, 3, height, width).
@@ -98,7 +108,7 @@ class Backbone(nn.Module):
         if self.channels_at_end:
             features = features.movedim(-1, 1)
         flat: Tensor = features.unsqueeze(-1).flatten(2)  # one position where there is no map
-        return flat
+        return flat.mean(2, keepdim=True) if self.pooled else flat
 
 
 def backbone(
@@ -119,7 +129,8 @@ def backbone(
     model of timm gives its unpooled features.
 
     Args:
-        architecture: a classifier of torchvision, as "resnet18", or one of timm, "timm:resnet18".
+        architecture: a classifier of torchvision, as "resnet18", "efficientnet_lite0", or one of
+            timm, "timm:resnet18".
         size: height and width of the images in pixels.
         classes: number of classes, for the model's own classifier.
         options: passed on to the builder, as {"drop_rate": 0.1}.
@@ -144,7 +155,7 @@ def check_architecture(architecture: str) -> None:
     known = (
         _timm().list_models()
         if name != architecture
-        else _torchvision().list_models(_torchvision())
+        else [*_torchvision().list_models(_torchvision()), *OWN]
     )
     if name in known:
         return
@@ -177,6 +188,8 @@ def split(
         if of_timm:
             name = architecture.removeprefix(TIMM)
             model = _timm().create_model(name, pretrained=False, num_classes=classes, **options)
+        elif architecture in OWN:
+            model = OWN[architecture](num_classes=classes, **options)
         else:
             get_model = _torchvision().get_model
             model = get_model(architecture, weights=None, num_classes=classes, **options)
@@ -198,8 +211,17 @@ def split(
     if at_end:
         shape = (shape[-1], *shape[:-1])
     left_out = frozenset(keys.difference(body.state_dict()))
-    trunk = Backbone(body, architecture, size, shape, left_out, at_end, upsample)
+    mean, std = _normalisation(model)
+    trunk = Backbone(
+        body, architecture, size, shape, left_out, at_end, upsample, mean=mean, std=std
+    )
     return trunk.train(), behind.train()
+
+
+def _normalisation(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation that a model's weights expect: timm says its own."""
+    known = getattr(model, "pretrained_cfg", None) or {}
+    return tuple(known.get("mean", MEAN)), tuple(known.get("std", STD))
 
 
 class _TopLevel(fx.Tracer):

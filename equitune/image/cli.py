@@ -25,6 +25,9 @@ Architecture = Annotated[str, typer.Option(help="A torchvision builder, or timm:
 Builder = Annotated[str, typer.Option(help="Upsampling, the builder's options, as YAML or JSON.")]
 Model = Annotated[str, typer.Option(help="Head, backbone, precision, memory, as YAML or JSON.")]
 Group = Annotated[str, typer.Option(help="rotate90, rotate_flip or flip.")]
+Features = Annotated[
+    list[Path], typer.Option(help="What image features wrote; once for each group.")
+]
 
 
 @app.command()
@@ -90,6 +93,47 @@ def weights(
 
 
 @app.command()
+def features(
+    datasets: Annotated[list[Path], typer.Argument(help="The dataset as each seed divides it.")],
+    weights: Input,
+    architecture: Architecture,
+    builder: Builder,
+    model: Model,
+    group: Group,
+    output: Output,
+    device: Device = "auto",
+) -> None:
+    """Compute a frozen network's features of every copy of every image, once for all."""
+    from equitune.image.extraction import extract
+
+    extract(
+        datasets,
+        weights,
+        architecture,
+        settings(ImageBuilder, builder, "--builder"),
+        settings(ImageModel, model, "--model"),
+        group,
+        output,
+        device,
+    )
+
+
+@app.command()
+def forecast(
+    dataset: Input,
+    transformed: Annotated[Path, typer.Option(help="Group-transformed test part.")],
+    model: Annotated[Path, typer.Option(help="model.safetensors of a model without a group.")],
+    output: Output,
+    device: Device = "auto",
+    features: Features = [],  # noqa: B006
+) -> None:
+    """Foretell what averaging over the group will gain, without labels; then measure it."""
+    from equitune.image import forecast
+
+    forecast.forecast(dataset, transformed, model, output, device, features)
+
+
+@app.command()
 def pretrain(
     dataset: Input,
     architecture: Architecture,
@@ -131,6 +175,7 @@ def tune(
     output: Output,
     device: Device = "auto",
     state_folder: States = None,
+    features: Features = [],  # noqa: B006
 ) -> None:
     """Train a pretrained model further by a method."""
     from equitune.image import experiment
@@ -148,6 +193,7 @@ def tune(
         output,
         device,
         state_folder,
+        features,
     )
 
 
@@ -162,8 +208,14 @@ def evaluate(
     elements: Annotated[Path, typer.Option(help="CSV for the accuracy by group element.")],
     examples: Annotated[Path, typer.Option(help="CSV for images with their predictions.")],
     device: Device = "auto",
+    features: Features = [],  # noqa: B006
+    scores: Annotated[
+        Path | None, typer.Option(help="CSV with a row for each model and test image.")
+    ] = None,
 ) -> None:
     """Score models on the test part, upright and moved by the group."""
     from equitune.image import evaluation
 
-    evaluation.evaluate(dataset, transformed, models, output, elements, examples, device)
+    evaluation.evaluate(
+        dataset, transformed, models, output, elements, examples, device, features, scores
+    )

@@ -2,7 +2,8 @@
 
 Three tables come of it: a row a model (accuracies, agreement over the orbit, equivariance error), a
 row a model and group element (accuracy against rotation), and a few test images with every model's
-prediction for each of their copies.
+prediction for each of their copies. A fourth, on demand, has a row a model and test image, from
+which models are compared in pairs.
 """
 
 import base64
@@ -22,14 +23,19 @@ from equitune.config import IDENTITY
 from equitune.equivariance import equivariance_error
 from equitune.extras import extra
 from equitune.files import atomic_write
+from equitune.image import cache
 from equitune.image.data import Images, image_action, load_dataset, load_transformed
-from equitune.image.experiment import accuracy, load, predict
-from equitune.image.features import as_input
+from equitune.image.extraction import features_for
+from equitune.image.features import SIDE, as_input
+from equitune.image.models import Classifier
+from equitune.image.prediction import accuracy, brier, cached_logits, logits_of
+from equitune.image.saved import load
 from equitune.manifests import describe
 from equitune.results.tables import (
     IMAGE_COLUMNS,
     IMAGE_ELEMENT_COLUMNS,
     IMAGE_EXAMPLE_COLUMNS,
+    IMAGE_SCORE_COLUMNS,
 )
 
 with extra("workflow"):
@@ -37,7 +43,8 @@ with extra("workflow"):
 
 logger = logging.getLogger(__name__)
 
-ERROR_EXAMPLES = 64  # validation images on which the equivariance error is measured
+ERROR_EXAMPLES = 64  # validation images on which the equivariance error is measured, of SIDE pixels
+ERROR_LEAST = 8
 RIGHT, WRONG = 3, 2  # images shown whose upright prediction is right, and wrong
 
 
@@ -49,8 +56,10 @@ def evaluate(
     elements: Path,
     examples: Path,
     device: str = "auto",
+    features: Sequence[Path] = (),
+    scores: Path | None = None,
 ) -> None:
-    """Score models on the test part, upright and moved; write the three tables.
+    """Score models on the test part, upright and moved; write the tables.
 
     Args:
         dataset: the dataset the models were trained on.
@@ -61,19 +70,23 @@ def evaluate(
         elements: CSV with the accuracy for every element of the model's group.
         examples: CSV with a few images, as PNG, and what each model makes of their copies.
         device: where to compute.
+        features: what `equitune.image.extraction.extract` wrote, one for each group; models with
+            another frozen backbone, and trained ones, are run on the images.
+        scores: CSV with what every model makes of every test image, if wanted.
 
     Raises:
-        ValueError: a file that cannot be read.
+        ValueError: a file that cannot be read, or features of something else.
     """
     chosen = devices.prepare(device)
     parts, about = load_dataset(dataset)
     test, validation = parts["test"].to(chosen), parts["validation"].to(chosen)
-    moved: dict[str, Images] = {}
+    moved: dict[str, tuple[Images, Tensor]] = {}
     for path in transformed:
-        images, _, facts = load_transformed(path)
-        moved[facts["group"]] = images.to(chosen)
+        images, elements_of, facts = load_transformed(path)
+        moved[facts["group"]] = images.to(chosen), elements_of
     first = next(iter(moved))
-    rows, by_element, by_model = [], [], []
+    known = cache.keys(test)
+    rows, by_element, by_model, by_image = [], [], [], []
     for path in models:
         model, facts = load(path)
         model.to(chosen)
@@ -82,19 +95,15 @@ def evaluate(
         run = {"dataset": about["dataset"]} | {
             key: facts[key] for key in ("architecture", "method", "group", "seed")
         }
-        # the predicted class of every copy: (|G|, n)
-        predictions = torch.stack(
-            [
-                predict(model, Images(action(g, test.pixels), test.labels))
-                for g in action.group.elements
-            ]
-        )
         manifest = json.loads(path.with_name("manifest.json").read_text())
+        orbits = features_for(features, facts, [*manifest["inputs"].values()], group)
+        turned, by = moved[group]
+        upright, rotated, predictions = _outcome(model, action, test, turned, by, orbits)
         rows.append(
             run
             | {
                 "upright_accuracy": accuracy(predictions[action.group.identity], test),
-                "rotated_accuracy": accuracy(predict(model, moved[group]), moved[group]),
+                "rotated_accuracy": accuracy(rotated.argmax(1), turned),
                 "orbit_agreement": float((predictions == predictions[:1]).all(0).double().mean()),
                 "equivariance_error": worst_error(model, action, validation),
                 "train_seconds": round(manifest["train_seconds"], 1),
@@ -111,17 +120,80 @@ def evaluate(
             for name, row in zip(action.group.names, predictions, strict=True)
         ]
         by_model.append((run, group, action, predictions.cpu()))
+        by_image += score_rows(run | {"measured_by": group}, known, upright, rotated, test.labels)
     write(rows, output, IMAGE_COLUMNS)
     write(by_element, elements, IMAGE_ELEMENT_COLUMNS)
     shown = example_rows(parts["test"], about["classes"], first, by_model)
     write(shown, examples, IMAGE_EXAMPLE_COLUMNS)
+    if scores is not None:
+        write(by_image, scores, IMAGE_SCORE_COLUMNS)
     settings = {"groups": list(moved), "seeds": [row["seed"] for row in rows]}
-    describe(output, settings, [dataset, *transformed, *models], chosen)
+    describe(output, settings, [dataset, *transformed, *models, *features], chosen)
 
 
-def worst_error(model: torch.nn.Module, action: Action, images: Images) -> float:
-    """Largest relative difference between the logits of gx and of x, over group and examples."""
-    part = as_input(images.pixels[:ERROR_EXAMPLES])
+def _outcome(
+    model: Classifier,
+    action: Action,
+    test: Images,
+    turned: Images,
+    by: Tensor,
+    orbits: cache.Orbits | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what a model makes of the test images.
+
+    Args:
+        model: on the device of the images.
+        action: how the group moves them.
+        test: n images.
+        turned: the same, each moved by an element of its own.
+        by: these elements, (n,).
+        orbits: features to compute it from; None: from the pixels.
+
+    Returns:
+        Logits (n, classes) of the images as they are and as turned, and the predicted class of
+        every copy, (|G|, n).
+    """
+    identity = action.group.identity
+    if orbits is not None:
+        logits = cached_logits(model, orbits.of(test), action)
+        rows = torch.arange(len(test), device=logits.device)
+        return logits[identity], logits[by.to(logits.device), rows], logits.argmax(2)
+    copies = [
+        logits_of(model, Images(action(g, test.pixels), test.labels)) for g in action.group.elements
+    ]
+    predictions = torch.stack([logits.argmax(1) for logits in copies])
+    return copies[identity], logits_of(model, turned), predictions
+
+
+def score_rows(
+    run: dict[str, Any], known: Sequence[str], upright: Tensor, rotated: Tensor, labels: Tensor
+) -> list[dict[str, Any]]:
+    """Return a row for every image: whether it is recognised, and the Brier score, both ways.
+
+    Args:
+        run: what tells the model from others.
+        known: what each image is known by.
+        upright: logits (n, classes) of the images as they are.
+        rotated: logits (n, classes) of the moved images.
+        labels: (n,).
+    """
+    ways = {"upright": upright, "rotated": rotated}
+    columns = {f"{way}_correct": (logits.argmax(1) == labels) for way, logits in ways.items()}
+    columns |= {f"{way}_brier": brier(logits, labels) for way, logits in ways.items()}
+    lists = {name: values.double().tolist() for name, values in columns.items()}
+    return [
+        run | {"image": key} | {name: values[row] for name, values in lists.items()}
+        for row, key in enumerate(known)
+    ]
+
+
+def worst_error(model: Classifier, action: Action, images: Images) -> float:
+    """Largest relative difference between the logits of gx and of x, over group and examples.
+
+    Of larger images fewer are looked at, 8 at 224 pixels.
+    """
+    side = max(model.backbone.size * model.backbone.upsample, SIDE)
+    part = as_input(images.pixels[: max(ERROR_EXAMPLES * SIDE**2 // side**2, ERROR_LEAST)])
     return float(equivariance_error(model, action, Trivial(action.group), part).max())
 
 

@@ -1,14 +1,12 @@
-"""The image experiment: pretrain, tune by a method, evaluate; the functions the rules call.
+"""The image experiment: pretrain, tune by a method; the functions the rules call.
 
 It knows files and settings; what a group, a model or a training loop is stands elsewhere.
 """
 
-import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +17,20 @@ from torch.nn import functional as F
 from equitune import devices, runs
 from equitune.actions import Trivial
 from equitune.config import IDENTITY, ImageBuilder, ImageModel, Training
-from equitune.files import load_into, load_tensors, save_tensors
+from equitune.files import save_tensors, sha256
 from equitune.groups import CyclicGroup
+from equitune.image import cache
 from equitune.image.data import Images, image_action, load_dataset
-from equitune.image.features import as_input, from_orbits, from_pixels
-from equitune.image.models import Classifier, build
-from equitune.image.weights import load_backbone, read_weights
-from equitune.memory import relieved
+from equitune.image.extraction import features_for
+from equitune.image.features import from_orbits, from_pixels
+from equitune.image.models import Classifier
+from equitune.image.prediction import accuracy, predict
+from equitune.image.saved import BASE, build_model, describe_model, start_from
 
 logger = logging.getLogger(__name__)
 
-BASE = "base"  # the model that methods start from, where it is trained here
-EVALUATION_BATCH = 128  # images
-AUGMENTED = ("finetune_augment", "equitune_augment")
+MATCHED = "finetune_augment_matched"  # as many passes through the network as equi-tuning
+AUGMENTED = ("finetune_augment", MATCHED, "equitune_augment")
 
 
 def pretrain(
@@ -62,7 +61,9 @@ def pretrain(
         ValueError: a bad argument or an unreadable dataset.
     """
     torch.manual_seed(seed)
-    facts = _facts(architecture, builder, BASE, IDENTITY, seed, replace(model, backbone="trained"))
+    facts = describe_model(
+        architecture, builder, BASE, IDENTITY, seed, replace(model, backbone="trained")
+    )
     _train(facts, dataset, None, training, output, device, state_folder)
 
 
@@ -79,6 +80,7 @@ def tune(
     output: Path,
     device: str = "auto",
     state_folder: Path | None = None,
+    features: Sequence[Path] = (),
 ) -> None:
     """Train a pretrained model further by a method.
 
@@ -93,40 +95,29 @@ def tune(
             by which its training images are moved.
         seed: as for `pretrain`.
         model: as for `pretrain`; "pretrained" trains the head only, whatever it says.
-        training: as for `pretrain`.
+        training: as for `pretrain`; "finetune_augment_matched" takes |G| times as many steps.
         output: as for `pretrain`.
         device: as for `pretrain`.
         state_folder: as for `pretrain`.
+        features: what `extract` wrote for these weights, one for each group; a frozen backbone's
+            are else computed here.
 
     Raises:
-        ValueError: a bad argument, or a dataset or weights that cannot be read or do not fit.
+        ValueError: a bad argument, or a dataset, weights or features that cannot be read or do not
+            fit.
     """
     torch.manual_seed(seed)
     if method == "pretrained":
         model = replace(model, backbone="frozen")
-    facts = _facts(architecture, builder, method, group, seed, model)
-    _train(facts, dataset, weights, training, output, device, state_folder)
-
-
-def load(path: Path) -> tuple[Classifier, dict[str, Any]]:
-    """Read a model that `pretrain` or `tune` wrote, and the facts it was built from.
-
-    Args:
-        path: model.safetensors, with manifest.json beside it.
-
-    Raises:
-        ValueError: a file is missing or cannot be read, or holds no model of this experiment.
-    """
-    try:
-        facts = json.loads(path.with_name("manifest.json").read_text())["configuration"]
-        model = _build(facts)
-        load_into(model, load_tensors(path)[0], str(path))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is no whole model of the image experiment ({error}): "
-            "remove its folder and run again"
-        ) from error
-    return model, facts
+    if method == MATCHED:
+        order = image_action(group).group.order
+        training = replace(
+            training,
+            steps=order * training.steps,
+            validate_every=order * training.validate_every,
+        )
+    facts = describe_model(architecture, builder, method, group, seed, model)
+    _train(facts, dataset, weights, training, output, device, state_folder, features)
 
 
 def batches(count: int, size: int, generator: torch.Generator) -> Sequence[Tensor]:
@@ -138,59 +129,6 @@ def batches(count: int, size: int, generator: torch.Generator) -> Sequence[Tenso
     return torch.tensor_split(shuffled, math.ceil(count / size))
 
 
-def predict(model: Classifier, images: Images) -> Tensor:
-    """Return the predicted class of every image: (n,), computed in float32."""
-    model.eval()
-    with torch.inference_mode():
-        parts = [
-            relieved(model, partial(model, as_input(pixels))).argmax(1)
-            for pixels in torch.split(images.pixels, EVALUATION_BATCH)
-        ]
-    return torch.cat(parts)
-
-
-def accuracy(predictions: Tensor, images: Images) -> float:
-    """Return the share of images (n,) whose predicted class is the true one."""
-    return float((predictions == images.labels).double().mean())
-
-
-def _facts(
-    architecture: str,
-    builder: ImageBuilder,
-    method: str,
-    group: str,
-    seed: int,
-    model: ImageModel,
-) -> dict[str, Any]:
-    """All that a model is built from besides the dataset, as JSON."""
-    return {
-        "architecture": architecture,
-        "builder": asdict(builder),
-        "method": method,
-        "group": group,
-        "seed": seed,
-        "model": asdict(model),
-    }
-
-
-def _build(facts: Mapping[str, Any]) -> Classifier:
-    """Build the untrained model that the facts describe."""
-    settings = ImageModel(**facts["model"])
-    groupless = facts["group"] == IDENTITY
-    return build(
-        facts["architecture"],
-        "finetune" if facts["method"] == BASE else facts["method"],
-        None if groupless else image_action(facts["group"]),
-        facts["size"],
-        len(facts["classes"]),
-        head=settings.head,
-        options=facts["builder"]["options"],
-        upsample=facts["builder"]["upsample"] * facts["upsample"],
-        chunk_size=settings.chunk_size,
-        frozen=settings.backbone == "frozen",
-    )
-
-
 def _train(
     facts: dict[str, Any],
     dataset: Path,
@@ -199,12 +137,13 @@ def _train(
     output: Path,
     device: str,
     state_folder: Path | None,
+    features: Sequence[Path] = (),
 ) -> None:
     """Train, write the weights and, beside them, the facts to build the model from."""
     chosen = devices.prepare(device)
     parts, about = load_dataset(dataset)
     facts |= {key: about[key] for key in ("dataset", "size", "upsample", "classes")}
-    model = _build(facts)
+    model = build_model(facts)
     if weights is not None:
         start_from(model, weights)
     settings = ImageModel(**facts["model"])
@@ -213,12 +152,16 @@ def _train(
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     train, validation = parts["train"].to(chosen), parts["validation"].to(chosen)
-    logits, score = _steps(model, facts, settings, train, validation)
+    inputs = [dataset] if weights is None else [dataset, weights]
+    group = None if facts["group"] == IDENTITY else facts["group"]
+    known = features_for(features, facts, [sha256(path) for path in inputs], group)
+    inputs += [known.path] if known else []
+    logits, score = _steps(model, facts, settings, train, validation, known)
     runs.train(
         model,
         training,
         facts,
-        [dataset] if weights is None else [dataset, weights],
+        inputs,
         output,
         epoch=lambda generator: batches(len(train), training.batch_size, generator),
         loss=lambda rows: F.cross_entropy(logits(rows.to(chosen)), train.labels[rows.to(chosen)]),
@@ -230,35 +173,13 @@ def _train(
     )
 
 
-def start_from(model: Classifier, weights: Path) -> None:
-    """Load the weights of a pretrained model: all that fit of a `Classifier`, else the backbone's.
-
-    Args:
-        model: its backbone must be of the architecture of the weights.
-        weights: .safetensors or .pth.
-
-    Raises:
-        ValueError: the file cannot be read, or its weights do not fit; the keys are named.
-    """
-    tensors = read_weights(weights)
-    prefix = "features.module."
-    backbone = {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}
-    if not backbone:  # from elsewhere
-        load_backbone(model.backbone, tensors, str(weights))
-        return
-    load_into(model.backbone, backbone, str(weights))
-    head = {key.removeprefix("head."): x for key, x in tensors.items() if key.startswith("head.")}
-    own = model.head.state_dict()
-    if head.keys() == own.keys() and all(head[key].shape == own[key].shape for key in head):
-        model.head.load_state_dict(head)
-
-
 def _steps(
     model: Classifier,
     facts: Mapping[str, Any],
     settings: ImageModel,
     train: Images,
     validation: Images,
+    known: cache.Orbits | None,
 ) -> tuple[Callable[[Tensor], Tensor], Callable[[], float]]:
     """What a training step computes for rows of the training part, and the validation score."""
     augment = facts["method"] in AUGMENTED
@@ -266,9 +187,16 @@ def _steps(
         action = image_action(facts["group"]) if augment else None
         logits = from_pixels(model, train, action, settings.precision, settings.channels_last)
         return logits, lambda: accuracy(predict(model, validation), validation)
-    action = Trivial(CyclicGroup(1)) if facts["group"] == IDENTITY else image_action(facts["group"])
-    logits = from_orbits(model, train, action, augment)
-    validated = from_orbits(model, validation, action, augment=False)
+    groupless = facts["group"] == IDENTITY
+    action = Trivial(CyclicGroup(1)) if groupless else image_action(facts["group"])
+
+    def orbits(images: Images) -> Tensor | None:
+        if known is None:
+            return None
+        return known.upright(images) if groupless else known.of(images)
+
+    logits = from_orbits(model, train, action, augment, orbits(train))
+    validated = from_orbits(model, validation, action, augment=False, orbits=orbits(validation))
 
     def score() -> float:
         with torch.no_grad():

@@ -1,8 +1,9 @@
-"""What a training step sees of the images: pixels, or features of orbits computed once.
+"""What a step sees of the images: pixels, or features of orbits computed once.
 
 With a frozen backbone M every M(gx) stays what it is. The features of all copies of all images are
 then computed once, and an epoch costs only the head. An image moved by h has the orbit of x in
-another order, M(g hx) = M((gh)x), so augmentation needs no pass through the backbone either.
+another order, M(g hx) = M((gh)x), so augmentation and evaluation on moved images need no pass
+through the backbone either.
 """
 
 from collections.abc import Callable
@@ -12,10 +13,22 @@ import torch
 from torch import Tensor
 
 from equitune.actions import Action
+from equitune.image.backbones import Backbone
 from equitune.image.data import Images
 from equitune.image.models import Classifier
 
-EXTRACTION_BATCH = 128  # images
+BATCH = 128  # images that pass at once, of up to SIDE pixels
+SIDE = 64
+
+
+def at_once(backbone: Backbone, device: torch.device) -> int:
+    """Return how many images pass at once without gradients.
+
+    On a CPU fewer of larger images, as many as have the same number of pixels: what does not fit
+    its caches is slow, at 224 pixels by a third.
+    """
+    side = max(backbone.size * backbone.upsample, SIDE)
+    return BATCH if device.type != "cpu" else max(BATCH * SIDE**2 // side**2, 1)
 
 
 def as_input(pixels: Tensor, channels_last: bool = False) -> Tensor:
@@ -66,42 +79,80 @@ def from_pixels(
 
 
 def from_orbits(
-    model: Classifier, images: Images, action: Action, augment: bool
+    model: Classifier,
+    images: Images,
+    action: Action,
+    augment: bool,
+    orbits: Tensor | None = None,
 ) -> Callable[[Tensor], Tensor]:
     """Return a function from rows (batch,) to logits (batch, classes) that runs only the head.
 
     Args:
         model: with a frozen backbone, on the device of the images.
-        images: what the rows index; their orbits' features are computed by this call.
+        images: what the rows index.
         action: the group that moves the images; the model's own, or one that augments.
         augment: as for `from_pixels`, with elements of the action's group.
+        orbits: the features of every copy of the images, (|G|, n, channels, positions), where they
+            are known; by default this call computes what the model needs.
     """
-    equivariant, group = model.features.group.order > 1, action.group
-    elements = list(group.elements) if equivariant or augment else [group.identity]
-    orbits = orbit_features(model, images, action, elements)  # (elements, n, channels, positions)
-    table = torch.tensor(group.table)
+    identity = action.group.identity
+    if orbits is None:
+        needed = takes_copies(model) or augment
+        elements = list(action.group.elements) if needed else [identity]
+        orbits = orbit_features(model.backbone, images, action, elements)
+    known = orbits
 
     def logits(rows: Tensor) -> Tensor:
-        moved = draw(action, len(rows)) if augment else torch.full((len(rows),), group.identity)
-        # the copies that the model takes of hx: gh for every g, or h alone
-        copies = table[:, moved] if equivariant else moved[None]  # (|G|, batch)
-        return model.from_orbit(orbits[copies.to(orbits.device), rows])
+        moved = draw(action, len(rows)) if augment else torch.full((len(rows),), identity)
+        return moved_logits(model, known, action, rows, moved)
 
     return logits
 
 
+def moved_logits(
+    model: Classifier, orbits: Tensor, action: Action, rows: Tensor, moved: Tensor
+) -> Tensor:
+    """Return logits (batch, classes) of images at rows (batch,), each moved by an element.
+
+    Args:
+        model: as for `from_orbits`.
+        orbits: features of the copies, (|G|, n, channels, positions); of a model that takes none
+            and images that are not moved, (1, …) is enough.
+        action: as for `from_orbits`.
+        rows: which images.
+        moved: an element of the action's group for each, (batch,).
+    """
+    group = action.group
+    # the copies that the model takes of hx: gh for every g, or h alone
+    copies = torch.tensor(group.table)[:, moved.cpu()] if takes_copies(model) else moved[None]
+    if len(orbits) == 1 and not takes_copies(model):
+        copies = torch.zeros_like(copies)
+    return model.from_orbit(orbits[copies.to(orbits.device), rows.to(orbits.device)])
+
+
 @torch.no_grad()
 def orbit_features(
-    model: Classifier, images: Images, action: Action, elements: list[int]
+    backbone: Backbone, images: Images, action: Action, elements: list[int]
 ) -> Tensor:
-    """Return the backbone's features of all images moved by each of the elements.
+    """Return a backbone's features of all images moved by each of the elements.
+
+    Args:
+        backbone: in evaluation mode, on the device of the images.
+        images: n of them.
+        action: how the group moves them.
+        elements: which copies are wanted.
 
     Returns:
         (elements, n, channels, positions).
     """
-    backbone = model.backbone
+    size = at_once(backbone, images.pixels.device)
     parts = [
         torch.stack([backbone(as_input(action(g, pixels))) for g in elements])
-        for pixels in torch.split(images.pixels, EXTRACTION_BATCH)
+        for pixels in torch.split(images.pixels, size)
     ]
     return torch.cat(parts, dim=1)
+
+
+def takes_copies(model: Classifier) -> bool:
+    """Whether a model looks at several copies of an image."""
+    return model.features.group.order > 1

@@ -20,7 +20,7 @@ from equitune.image.backbones import TIMM, Backbone, split
 from equitune.names import nearest
 from equitune.symmetrize import EquiTuned
 
-HEADS = ("shared", "own")
+HEADS = ("shared", "linear", "own")
 
 
 class SharedHead(nn.Module):
@@ -46,6 +46,15 @@ class SharedHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return logits (batch, classes) of features (batch, channels, positions)."""
         logits: Tensor = self.classify(self.pool(features).squeeze(-1))
+        return logits
+
+
+class LinearHead(nn.Linear):
+    """One linear layer on features averaged over their positions: (batch, channels, 1)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return logits (batch, classes) of features (batch, channels, 1)."""
+        logits: Tensor = super().forward(input.squeeze(-1))
         return logits
 
 
@@ -126,7 +135,8 @@ def importance(channels: int) -> nn.Module:
     return nn.Sequential(pool, nn.Linear(channels, 16), nn.Tanh(), nn.Linear(16, 1), nn.Softplus())
 
 
-IDENTITY_METHODS = ("pretrained", "finetune", "finetune_augment")  # they use no group
+# they use no group
+IDENTITY_METHODS = ("pretrained", "finetune", "finetune_augment", "finetune_augment_matched")
 COMBINE: dict[str, Callable[[int, nn.Module], nn.Module]] = {
     **dict.fromkeys(IDENTITY_METHODS, lambda channels, head: Mean()),
     "equitune": lambda channels, head: Mean(),
@@ -159,7 +169,8 @@ def build(
         action: how the group moves the images; the methods without a group do not use it.
         size: height and width of the images in pixels.
         classes: number of classes.
-        head: "shared" (`SharedHead`), or "own": the model's own (`OwnHead`).
+        head: "shared" (`SharedHead`), "linear" (`LinearHead`, on features averaged over their
+            positions), or "own": the model's own (`OwnHead`).
         options: as for `backbone`.
         upsample: as for `Backbone`.
         chunk_size: group elements at once, by default all; bounds the memory.
@@ -176,17 +187,22 @@ def build(
         raise ValueError(f"unknown head {head!r}{nearest(head, HEADS)}")
     if head == "own" and architecture.startswith(TIMM):
         raise ValueError(
-            f"head is 'own' with {architecture}: expected 'shared' for a model of timm"
+            f"head is 'own' with {architecture}: expected 'shared' or 'linear' for a model of timm"
         )
     moves = Trivial(CyclicGroup(1)) if method in IDENTITY_METHODS else action
     if moves is None:
         raise ValueError(f"action is None: {method} needs one, as equitune.actions.Rotate90()")
     trunk, behind = split(architecture, size, classes, options, upsample)
     last: nn.Module
+    trunk.pooled = head == "linear"
     if head == "own":
         last = OwnHead(behind, trunk.shape)
     else:
-        last = SharedHead(trunk.channels, trunk.positions, classes)
+        last = (
+            LinearHead(trunk.channels, classes)
+            if trunk.pooled
+            else SharedHead(trunk.channels, trunk.positions, classes)
+        )
         del behind
         gc.collect()  # the classifier cut off is part of a cycle, and may have 500 MB
     combine = COMBINE[method](trunk.channels, last)

@@ -36,6 +36,7 @@ Split = tuple[Images, Images, tuple[str, ...]]
 CROPS = ("center", "none")
 BROKEN = ("refuse", "skip")
 DIGITS_SEED = 0  # draws the test part, which is no part of a run
+SUBSET_SEED = 0  # likewise, what train_images and test_images keep
 TEST_FRACTION = 0.2
 HELD_OUT = ("test", "val")  # what the folder beside train may be called
 LIMIT = 1 << 34  # bytes that an archive may unpack to
@@ -55,8 +56,19 @@ def read_source(source: ImageSource, archive: Path | None, seed: int) -> Split:
 
     Raises:
         FileNotFoundError: the archive or the folder does not exist.
-        ValueError: what is there cannot be read; see the readers below.
+        ValueError: what is there cannot be read, or more images are asked for than there are;
+            see the readers below.
     """
+    train, test, classes = _read(source, archive, seed)
+    return (
+        _some(train, source.train_images, "train_images"),
+        _some(test, source.test_images, "test_images"),
+        classes,
+    )
+
+
+def _read(source: ImageSource, archive: Path | None, seed: int) -> Split:
+    """Return all images of a source; errors as `read_source`."""
     if source.kind == "digits":
         return read_digits(source.size)
     place = Path(source.location or "") if source.kind == "folder" else archive
@@ -65,6 +77,23 @@ def read_source(source: ImageSource, archive: Path | None, seed: int) -> Split:
     if source.kind == "cifar10":
         return read_cifar10(place, source.size)
     return read_folder(place, source.size, source.crop, source.broken, seed)
+
+
+def _some(images: Images, count: int | None, key: str) -> Images:
+    """Return that many of the images, drawn evenly from the classes, the same on every call."""
+    if count is None or count == len(images):
+        return images
+    if count > len(images):
+        raise ValueError(f"{key} is {count}, and there are {len(images)}: ask for no more, or null")
+    generator = torch.Generator().manual_seed(SUBSET_SEED)
+    # in a drawn order, the k-th image of each class before the k + 1-th of any
+    order = torch.randperm(len(images), generator=generator)
+    drawn = images.labels[order]
+    nth = torch.zeros(len(images), dtype=torch.long)
+    for label in set(drawn.tolist()):
+        nth[drawn == label] = torch.arange(int((drawn == label).sum()))
+    chosen = order[torch.argsort(nth, stable=True)[:count]]
+    return images[chosen.sort().values]
 
 
 def read_digits(size: int) -> Split:

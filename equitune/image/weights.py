@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from equitune.files import load_into, load_tensors
-from equitune.image.backbones import TIMM, Backbone, check_architecture
+from equitune.image.backbones import OWN, TIMM, Backbone, check_architecture
 from equitune.names import nearest
 from equitune.registry import Source, sources
 from equitune.vision import import_torchvision
@@ -85,7 +85,7 @@ def imagenet_url(architecture: str) -> str:
         ValueError: the architecture is unknown, or has no such weights.
     """
     check_architecture(architecture)
-    if architecture.startswith(TIMM):
+    if architecture.startswith(TIMM) or architecture in OWN:
         raise ValueError(f"{architecture} has no weights of torchvision: name a file of weights")
     published = import_torchvision().models.get_model_weights(architecture)
     names = [entry.name for entry in published]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from equitune.names import show
+from equitune.results import gain_commands
+from equitune.results.gain_commands import Output, Parts, Stem, write_described
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,9 +20,8 @@ table = typer.Typer(help="Put the runs' rows together.")
 figure = typer.Typer(help="Draw a figure from tables.")
 app.add_typer(table, name="table")
 app.add_typer(figure, name="figure")
+gain_commands.add(table, figure)
 
-Parts = Annotated[list[Path], typer.Argument(help="CSV files of the evaluations.")]
-Output = Annotated[Path, typer.Option(help="File to write.")]
 Summary = Annotated[Path, typer.Option(help="Mean, sd and n over the seeds.")]
 Published = Annotated[Path, typer.Option(help="published.csv.")]
 Image = Annotated[Path, typer.Option(help="image.csv.")]
@@ -28,7 +29,6 @@ Fairness = Annotated[Path, typer.Option(help="fairness.csv.")]
 Truth = Annotated[
     Path | None, typer.Option(help="truth.csv: what the embedded model's corpus was made with.")
 ]
-Stem = Annotated[Path, typer.Option(help="Output path without suffix: .svg, .pdf and .csv.")]
 
 
 @table.command("scan")
@@ -55,7 +55,7 @@ def image_elements(parts: Parts, output: Output) -> None:
     from equitune.results import tables
 
     keys = [*tables.IMAGE_KEYS, "seed", "measured_by", "element"]
-    _write(tables.gather(parts, tables.IMAGE_ELEMENT_COLUMNS, keys), output, parts)
+    write_described(tables.gather(parts, tables.IMAGE_ELEMENT_COLUMNS, keys), output, parts)
 
 
 @table.command("image-examples")
@@ -65,7 +65,7 @@ def image_examples(parts: Parts, output: Output) -> None:
 
     keys = [*tables.IMAGE_KEYS, "seed", "measured_by", "image", "element"]
     rows = tables.gather(parts, tables.IMAGE_EXAMPLE_COLUMNS, keys)
-    _write(tables.first_seed(rows), output, parts)
+    write_described(tables.first_seed(rows), output, parts)
 
 
 @table.command("regard")
@@ -93,7 +93,7 @@ def language_texts(parts: Parts, output: Output) -> None:
 
     keys = [*tables.LANGUAGE_TEXT_KEYS, "seed", "demographic"]
     rows = tables.gather(parts, tables.LANGUAGE_TEXT_COLUMNS, keys)
-    _write(tables.side_by_side(rows), output, parts)
+    write_described(tables.side_by_side(rows), output, parts)
 
 
 @table.command("provenance")
@@ -128,7 +128,7 @@ def cost_table(parts: Parts, output: Output) -> None:
     """Write cost.csv: what the benchmarks have measured."""
     from equitune.results import tables
 
-    _write(tables.gather(parts, tables.COST_COLUMNS, tables.COST_KEYS), output, parts)
+    write_described(tables.gather(parts, tables.COST_COLUMNS, tables.COST_KEYS), output, parts)
 
 
 def _runs(
@@ -144,17 +144,8 @@ def _runs(
 
     rows = tables.gather(parts, columns, [*keys, "seed"])
     means = tables.summarize(rows, keys, measures)  # before any file: it may fail
-    _write(rows, output, parts)
+    write_described(rows, output, parts)
     tables.write(means, summary)
-
-
-def _write(rows: "pd.DataFrame", output: Path, parts: Sequence[Path]) -> None:
-    """Write a table, and beside it what it was made from."""
-    from equitune.manifests import describe
-    from equitune.results import tables
-
-    tables.write(rows, output)
-    describe(output, {"table": output.stem}, parts, "cpu")
 
 
 @figure.command("scan-accuracy")
@@ -292,10 +283,13 @@ def figures(
     """Draw every figure whose tables are there, whoever made them."""
     scan, image = tables / "scan.csv", tables / "image.csv"
     elements, examples = tables / "image_elements.csv", tables / "image_examples.csv"
+    gains, foretold = tables / "image_gains.csv", tables / "image_forecast.csv"
     regard, fairness = tables / "regard.csv", tables / "fairness.csv"
     cost = tables / "cost.csv"
     truth = tables / "truth.csv" if (tables / "truth.csv").exists() else None
-    if not any(table.exists() for table in (scan, image, elements, regard, fairness, cost)):
+    if not any(
+        table.exists() for table in (scan, image, elements, gains, foretold, regard, fairness, cost)
+    ):
         raise ValueError(
             f"no table to draw from in {tables}: run snakemake, or lay scan.csv, image.csv, "
             "regard.csv, fairness.csv or cost.csv there"
@@ -307,6 +301,10 @@ def figures(
         image_cost(image, output / "image_cost")
     if elements.exists():
         image_rotation(elements, output / "image_rotation")
+    if gains.exists():
+        gain_commands.image_gains(gains, output / "image_gains")
+    if foretold.exists():
+        gain_commands.image_forecast(foretold, output / "image_forecast")
     if image.exists() and examples.exists():
         image_orbits(image, examples, output)
     if regard.exists():

@@ -19,6 +19,8 @@ METHODS: dict[str, tuple[str, str]] = {
     "gpt2": ("plain", "#999999"),  # whatever language model it is
     "finetune": ("fine-tuned", "#E69F00"),
     "finetune_augment": ("fine-tuned, augmented", "#D55E00"),
+    # a darker shade of the one above: the same method, longer
+    "finetune_augment_matched": ("fine-tuned, augmented, equal compute", "#7A3600"),
     "equitune": ("equi-tuned", "#0072B2"),
     "equitune_augment": ("equi-tuned, augmented", "#56B4E9"),
     "equi": ("equi", "#0072B2"),

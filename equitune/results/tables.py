@@ -59,6 +59,35 @@ IMAGE_EXAMPLE_COLUMNS = (
     "prediction",
     "png",
 )
+# what a model makes of each test image: 1 or 0, and the Brier score
+IMAGE_SCORES = ("upright_correct", "rotated_correct", "upright_brier", "rotated_brier")
+IMAGE_SCORE_COLUMNS = (*IMAGE_KEYS, "seed", "measured_by", "image", *IMAGE_SCORES)
+IMAGE_GAIN_COLUMNS = (
+    "dataset",
+    "architecture",
+    "group",
+    "method",
+    "against",
+    "measure",
+    "gain",
+    "low",
+    "high",
+    "images",
+    "seeds",
+    "answer",
+)
+# of one seed: the forecast, and the gains measured
+IMAGE_FORECAST_KEYS = ("dataset", "architecture", "group", "seed")
+IMAGE_FORECAST_PART_COLUMNS = (
+    *IMAGE_FORECAST_KEYS,
+    "forecast",
+    "forecast_error",
+    "forecast_images",
+    "averaged_gain",
+    "averaged_error",
+    "test_images",
+)
+IMAGE_FORECAST_COLUMNS = (*IMAGE_FORECAST_PART_COLUMNS, "tuned_gain", "tuned_error")
 REGARD_KEYS = ("model", "method", "axis", "task", "demographic")
 REGARD_MEASURES = (*REGARD_LABELS, "sentiment")
 SYMMETRIC = "symmetric_"  # opens the names of what the symmetric scorer says
@@ -142,6 +171,8 @@ COST_COLUMNS = (
 )
 # text, though it may look like a number or a missing value: a class may be called 7 or "NA"
 TEXT = {
+    "against",
+    "answer",
     "architecture",
     "axis",
     "benchmark",
@@ -154,6 +185,7 @@ TEXT = {
     "group",
     "label",
     "machine",
+    "measure",
     "measured_by",
     "method",
     "metric",

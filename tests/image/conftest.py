@@ -36,6 +36,12 @@ def images():
 
 
 @pytest.fixture(scope="session")
+def draw():
+    """Make such images: draw(count, seed=…, size=…)."""
+    return make_images
+
+
+@pytest.fixture(scope="session")
 def dataset(tmp_path_factory):
     """A dataset on disk with its test part turned, as the rules leave them."""
     folder = tmp_path_factory.mktemp("images")

@@ -209,6 +209,22 @@ def test_a_model_of_timm_gives_its_unpooled_features(monkeypatch):
         backbone("timm:token", 16, 2)
 
 
+def test_a_model_of_timm_is_normalised_as_its_weights_expect(monkeypatch):
+    timm = types.ModuleType("timm")
+    timm.list_models = lambda: ["tokens"]
+
+    def create(name, pretrained, **settings):
+        model = Tokens(**settings)
+        model.pretrained_cfg = {"mean": (0.5, 0.5, 0.4), "std": (0.5, 0.25, 0.5)}
+        return model
+
+    timm.create_model = create
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    trunk = backbone("timm:tokens", 16, 2, {"width": 7})
+    torch.testing.assert_close(trunk.mean.flatten(), torch.tensor([0.5, 0.5, 0.4]))
+    torch.testing.assert_close(trunk.std.flatten(), torch.tensor([0.5, 0.25, 0.5]))
+
+
 def test_a_failure_inside_timm_is_not_taken_for_its_absence(monkeypatch):
     def broken(name):
         raise ModuleNotFoundError("No module named 'hub'", name="hub")

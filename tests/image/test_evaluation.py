@@ -11,9 +11,9 @@ from PIL import Image
 
 from equitune.actions import Rotate90
 from equitune.config import ImageBuilder, ImageModel, Training
-from equitune.image import evaluation, experiment
+from equitune.image import evaluation, experiment, saved
 from equitune.image.data import load_dataset, load_transformed
-from equitune.results.tables import IMAGE_COLUMNS
+from equitune.results.tables import IMAGE_COLUMNS, IMAGE_SCORE_COLUMNS
 
 METHODS = (("finetune", "identity"), ("equitune", "rotate90"), ("equizero", "flip"))
 
@@ -33,24 +33,26 @@ def evaluated(dataset, tmp_path_factory):
         )
     outputs = [folder / f"{name}.csv" for name in ("rows", "elements", "examples")]
     moved = [dataset / "rotate90.safetensors", dataset / "flip.safetensors"]
-    evaluation.evaluate(data, moved, models, *outputs, "cpu")
+    scores = folder / "scores.csv"
+    evaluation.evaluate(data, moved, models, *outputs, "cpu", scores=scores)
+    outputs.append(scores)
     return models, *(pd.read_csv(path, keep_default_na=False) for path in outputs)
 
 
 def test_a_row_for_each_model_with_the_columns_of_the_table(evaluated):
-    _, rows, _, _ = evaluated
+    _, rows, _, _, _ = evaluated
     assert tuple(rows.columns) == IMAGE_COLUMNS
     assert list(zip(rows["method"], rows["group"], strict=True)) == list(METHODS)
     assert (rows["dataset"] == "halves").all()
 
 
 def test_accuracies_are_counted_on_the_stored_images(dataset, evaluated):
-    models, rows, _, _ = evaluated
+    models, rows, _, _, _ = evaluated
     parts, _ = load_dataset(dataset / "dataset.safetensors")
     test = parts["test"]
     turned, elements, _ = load_transformed(dataset / "rotate90.safetensors")
     for path, (_, row) in zip(models[:2], rows.iterrows(), strict=False):
-        model, _ = experiment.load(path)
+        model, _ = saved.load(path)
         model.eval()
         with torch.no_grad():
             upright = model(test.pixels / 255).argmax(1)
@@ -70,7 +72,7 @@ def test_accuracies_are_counted_on_the_stored_images(dataset, evaluated):
 
 
 def test_equivariant_models_agree_over_every_orbit_and_others_do_not(evaluated):
-    _, rows, elements, _ = evaluated
+    _, rows, elements, _, _ = evaluated
     plain, turned, flipped = (rows.iloc[i] for i in range(3))
     assert plain["orbit_agreement"] < 1
     assert plain["equivariance_error"] > 1e-3
@@ -83,7 +85,7 @@ def test_equivariant_models_agree_over_every_orbit_and_others_do_not(evaluated):
 
 
 def test_accuracy_by_element_names_the_group_it_is_measured_by(evaluated):
-    _, rows, elements, _ = evaluated
+    _, rows, elements, _, _ = evaluated
     plain = elements[elements["method"] == "finetune"]
     assert list(plain["element"]) == ["e", "r", "r2", "r3"]
     assert set(plain["measured_by"]) == {"rotate90"}
@@ -93,7 +95,7 @@ def test_accuracy_by_element_names_the_group_it_is_measured_by(evaluated):
 
 
 def test_examples_are_images_on_which_the_models_disagree(dataset, evaluated):
-    _, _, _, examples = evaluated
+    _, _, _, examples, _ = evaluated
     parts, about = load_dataset(dataset / "dataset.safetensors")
     assert set(examples["measured_by"]) == {"rotate90"}
     assert set(examples["method"]) == {"finetune", "equitune"}
@@ -109,3 +111,25 @@ def test_examples_are_images_on_which_the_models_disagree(dataset, evaluated):
         assert rows["prediction"].nunique() > 1
     equal = examples[examples["method"] == "equitune"].groupby("image")["prediction"].nunique()
     assert (equal == 1).all()
+
+
+def test_every_image_has_its_scores(dataset, evaluated):
+    models, rows, _, _, scores = evaluated
+    assert tuple(scores.columns) == IMAGE_SCORE_COLUMNS
+    parts, _ = load_dataset(dataset / "dataset.safetensors")
+    test = parts["test"]
+    assert len(scores) == len(models) * len(test)
+    for path, row in zip(models, rows.to_dict("records"), strict=True):
+        own = scores[scores["method"] == row["method"]]
+        for way in ("upright", "rotated"):
+            assert own[f"{way}_correct"].mean() == pytest.approx(row[f"{way}_accuracy"])
+        model, _ = saved.load(path)
+        with torch.no_grad():
+            chances = model.eval()(test.pixels / 255).double().softmax(1).tolist()
+        expected = [
+            sum((p - float(c == label)) ** 2 for c, p in enumerate(chance))
+            for chance, label in zip(chances, test.labels.tolist(), strict=True)
+        ]
+        assert own["upright_brier"].tolist() == pytest.approx(expected, abs=1e-5)
+    assert scores["image"].nunique() == len(test)
+    assert set(scores["measured_by"]) == {"rotate90", "flip"}

@@ -7,7 +7,7 @@ import torch
 
 from equitune.config import IMAGE_METHODS, ImageBuilder, ImageModel, Training
 from equitune.files import load_tensors
-from equitune.image import experiment
+from equitune.image import experiment, prediction, saved
 from equitune.image.data import Images, load_dataset
 from equitune.vision import import_torchvision
 
@@ -66,7 +66,7 @@ def test_every_method_trains_what_it_should(dataset, base, tmp_path, method, bac
     statistics = [key for key in before if key.endswith("running_mean")]
     assert any(not torch.equal(before[key], after[key]) for key in statistics) == trained
     assert not torch.equal(before["head.classify.weight"], after["head.classify.weight"])
-    loaded, facts = experiment.load(output)
+    loaded, facts = saved.load(output)
     assert (facts["method"], facts["group"]) == (method, group)
     manifest = json.loads(output.with_name("manifest.json").read_text())
     assert manifest["configuration"]["dataset"] == "halves"
@@ -121,11 +121,26 @@ def test_learning_lowers_the_error_and_patience_keeps_the_best(dataset, tmp_path
     scores = {int(step): score for step, score in manifest["validation"].items()}
     assert scores[manifest["kept"]] == max(scores.values())
     assert max(scores.values()) > 0.6
-    model, _ = experiment.load(output)
+    model, _ = saved.load(output)
     parts, _ = load_dataset(dataset / "dataset.safetensors")
     validation = parts["validation"]
-    found = experiment.accuracy(experiment.predict(model, validation), validation)
+    found = prediction.accuracy(prediction.predict(model, validation), validation)
     assert found == scores[manifest["kept"]]
+
+
+def test_equal_compute_is_as_many_steps_as_the_group_has_elements(dataset, base, tmp_path):
+    seen = {}
+    for method in ("finetune_augment", "finetune_augment_matched"):
+        output = tmp_path / method / "model.safetensors"
+        plan = Training(steps=3, batch_size=6, learning_rate=1e-3, validate_every=1)
+        tune(dataset, base, output, method, training=plan)
+        manifest = json.loads(output.with_name("manifest.json").read_text())
+        seen[method] = [int(step) for step in manifest["validation"]]
+        assert saved.load(output)[0].features.group.order == 1
+    assert seen == {
+        "finetune_augment": [1, 2, 3],
+        "finetune_augment_matched": [4, 8, 12],  # of C4
+    }
 
 
 def test_an_epoch_has_every_image_once_and_no_small_rest():
@@ -136,7 +151,7 @@ def test_an_epoch_has_every_image_once_and_no_small_rest():
 
 def test_accuracy_is_the_share_of_right_predictions():
     images = Images(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 2, 0]))
-    assert experiment.accuracy(torch.tensor([0, 1, 1, 2]), images) == 0.5
+    assert prediction.accuracy(torch.tensor([0, 1, 1, 2]), images) == 0.5
 
 
 @pytest.mark.parametrize("damage", ["truncated", "no manifest"])
@@ -147,4 +162,4 @@ def test_a_damaged_model_is_named(dataset, base, tmp_path, damage):
         manifest = base.with_name("manifest.json").read_bytes()
         copy.with_name("manifest.json").write_bytes(manifest)
     with pytest.raises(ValueError, match="is no whole model of the image experiment"):
-        experiment.load(copy)
+        saved.load(copy)

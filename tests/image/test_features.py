@@ -5,7 +5,7 @@ import torch
 
 from equitune.actions import Rotate90, RotateFlip, Trivial
 from equitune.groups import CyclicGroup
-from equitune.image import features
+from equitune.image import backbones, features, prediction
 from equitune.image.features import as_input, from_orbits, from_pixels
 from equitune.image.models import build
 
@@ -47,6 +47,27 @@ def test_without_group_and_augmentation_one_copy_is_enough(images, monkeypatch):
     )
     from_orbits(frozen("finetune", None), images, Trivial(CyclicGroup(1)), augment=False)
     assert seen[0].shape[:2] == (1, len(images))
+
+
+@pytest.mark.parametrize(
+    ("size", "device", "expected"),
+    [(32, "cpu", 128), (64, "cpu", 128), (224, "cpu", 10), (4096, "cpu", 1), (224, "cuda", 128)],
+)
+def test_larger_images_pass_fewer_at_once_on_a_cpu(size, device, expected):
+    shape = (3, size // 2, size // 2)
+    trunk = backbones.Backbone(torch.nn.Identity(), "x", size // 2, shape, frozenset(), upsample=2)
+    assert features.at_once(trunk, torch.device(device)) == expected
+
+
+@pytest.mark.parametrize("method", [*METHODS, "equizero"])
+def test_logits_of_every_copy_come_from_the_orbit(images, method):
+    action = RotateFlip()
+    model = frozen(method, action).eval()
+    orbits = features.orbit_features(model.backbone, images, action, list(range(8)))
+    found = prediction.cached_logits(model, orbits, action)
+    with torch.no_grad():
+        expected = torch.stack([model(as_input(action(g, images.pixels))) for g in range(8)])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_augmentation_moves_each_image_by_its_own_element(images):

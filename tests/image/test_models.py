@@ -17,7 +17,7 @@ if importlib.util.find_spec("torchvision") is None:
 
 ROTATE = actions.Rotate90()
 FOUR = ["alexnet", "resnet18", "vgg11_bn", "densenet121"]
-NO_GROUP = ["pretrained", "finetune", "finetune_augment"]
+NO_GROUP = ["pretrained", "finetune", "finetune_augment", "finetune_augment_matched"]
 
 
 def make(method="equitune", architecture="resnet18", size=32, **settings):
@@ -42,6 +42,16 @@ def test_the_shared_head_begins_as_average_pooling():
     assert not torch.allclose(head(features), head.classify(features.mean(2)))
 
 
+def test_the_linear_head_is_average_pooling_and_one_layer():
+    model = make("finetune", size=64, head="linear").eval()
+    assert (model.backbone.positions, model.backbone.shape) == (1, (512, 2, 2))
+    with torch.no_grad():
+        maps = model.backbone.body((images(size=64) - model.backbone.mean) / model.backbone.std)
+        expected = maps.mean((2, 3)) @ model.head.weight.T + model.head.bias
+        torch.testing.assert_close(model(images(size=64)), expected)
+    assert sum(p.numel() for p in model.head.parameters()) == 3 * 513
+
+
 @pytest.mark.parametrize("architecture", FOUR)
 def test_logits_are_invariant_to_quarter_turns(architecture):
     model = make("equitune", architecture, 64).eval()
@@ -55,7 +65,7 @@ def test_logits_are_invariant_to_quarter_turns(architecture):
 
 
 @pytest.mark.parametrize("method", [m for m in COMBINE if m not in NO_GROUP])
-@pytest.mark.parametrize("head", ["shared", "own"])
+@pytest.mark.parametrize("head", ["shared", "linear", "own"])
 def test_every_method_with_a_group_is_invariant_with_either_head(method, head):
     error = equivariance_error(
         finished(method, head), ROTATE, actions.Trivial(ROTATE.group), images()

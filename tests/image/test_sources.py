@@ -12,7 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
+from equitune.config import ImageSource
 from equitune.image import sources
+from equitune.image.data import Images
 from equitune.vision import import_torchvision
 
 
@@ -326,3 +328,37 @@ def test_a_slice_of_the_cifar10_jpegs_is_read(shared, tmp_path):
     assert train.labels.bincount().tolist() == [25] * 10
     assert train.pixels.shape == (250, 3, 32, 32)
     assert 30 < train.pixels.float().mean() < 200
+
+
+@pytest.mark.parametrize("count", [12, 25, 100])
+def test_a_part_of_the_images_is_even_in_the_classes_and_always_the_same(count):
+    labels = torch.arange(120) % 10
+    pixels = torch.arange(120, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 8, 8)
+    images = Images(pixels, labels)
+    found = sources._some(images, count, "train_images")
+    assert len(found) == count
+    assert torch.bincount(found.labels).max() - torch.bincount(found.labels).min() <= 1
+    values = found.pixels[:, 0, 0, 0].tolist()
+    assert values == sorted(values)
+    assert values != list(range(count))
+    assert torch.equal(sources._some(images, count, "train_images").pixels, found.pixels)
+
+
+def test_parts_are_taken_whatever_the_seed(tmp_path):
+    write(tmp_path, tree(count=5))
+    source = ImageSource(
+        kind="folder", size=8, location=str(tmp_path), train_images=6, test_images=4
+    )
+    for seed in (0, 1):
+        train, test, classes = sources.read_source(source, None, seed)
+        assert (len(train), len(test), classes) == (6, 4, ("cat", "dog"))
+        assert torch.bincount(train.labels).tolist() == [3, 3]
+    everything, _, _ = read(tmp_path)
+    assert set(greys(train)) < set(greys(everything))
+
+
+def test_more_images_than_there_are_is_one_line(tmp_path):
+    write(tmp_path, tree(count=2))
+    source = ImageSource(kind="folder", size=8, location=str(tmp_path), test_images=9)
+    with pytest.raises(ValueError, match="test_images is 9, and there are 4: ask for no more"):
+        sources.read_source(source, None, 0)

@@ -1,4 +1,5 @@
 # What all rules share: the checked configuration, the package on the path, wildcards.
+import hashlib
 import json
 import re
 import shlex
@@ -69,11 +70,8 @@ SCAN_CELL = "results/scan/{task}/{architecture}/seed{seed}"
 IMAGE_DATA = "results/image/{dataset}/seed{seed}"
 IMAGE_CELL = "results/image/{dataset}/{architecture}/seed{seed}"
 IMAGE_ORBIT = "results/figures/image_orbit_{dataset}_{architecture}"
-IMAGE_CELLS = [
-    {"dataset": dataset, "architecture": architecture}
-    for dataset in IMAGE.datasets
-    for architecture in IMAGE.architectures
-]
+IMAGE_FEATURES = "results/image/{dataset}/features/{network}/{group}.safetensors"
+IMAGE_CELLS = IMAGE.cells()
 LANGUAGE_CELL = "results/language/{model}/seed{seed}"
 LANGUAGE_PUBLISHED = [
     name for name in LANGUAGE.models if LANGUAGE.sources[name].kind == "samples"
@@ -108,10 +106,26 @@ def one_of(*names):
     return "|".join(re.escape(name) for name in dict.fromkeys(names)) or "(?!)"
 
 
+def image_network(architecture):
+    """What the features of a frozen network depend on, besides the images: its name and a hash."""
+    builder, network = IMAGE.builder(architecture), IMAGE.network(architecture)
+    settings = [builder.upsample, builder.options, IMAGE.weights_of(architecture)]
+    digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]
+    return f"{network}_{digest}"
+
+
+IMAGE_NETWORKS = {image_network(name): name for name in IMAGE.architectures}
+
+
 wildcard_constraints:
     task=one_of(*SCAN.tasks),
     dataset=one_of(*IMAGE.datasets),
-    architecture=one_of(*SCAN.architectures, *IMAGE.architectures),
+    architecture=one_of(
+        *SCAN.architectures,
+        *IMAGE.architectures,
+        *map(IMAGE.network, IMAGE.architectures),
+    ),
+    network=one_of(*IMAGE_NETWORKS),
     method=one_of(
         *configuration.SCAN_METHODS,
         *configuration.IMAGE_METHODS,
@@ -152,6 +166,47 @@ def image_models(wildcards):
     return list(models(IMAGE_CELL.format(**wildcards), IMAGE.methods, IMAGE.groups))
 
 
+def image_parts(name):
+    """A file of every cell and seed of the image experiment."""
+    return [
+        f"{IMAGE_CELL}/{name}".format(**cell, seed=seed)
+        for cell in IMAGE_CELLS
+        for seed in IMAGE.seeds
+    ]
+
+
+def image_features(wildcards, frozen, groups):
+    """The features that frozen models are run from. Only averaged ones are kept on disk: a whole
+    map is fifty times as large."""
+    settings = IMAGE.settings(wildcards.architecture)
+    kept = (
+        settings.head == "linear" and IMAGE.weights_of(wildcards.architecture) != "self"
+    )
+    if not kept or not (frozen or settings.backbone == "frozen"):
+        return []
+    network = image_network(wildcards.architecture)
+    return expand(
+        IMAGE_FEATURES, dataset=wildcards.dataset, network=network, group=groups
+    )
+
+
+def features_to_tune(wildcards):
+    """The features that one model is trained from."""
+    group = (
+        IMAGE.groups[0]
+        if wildcards.group == configuration.IDENTITY
+        else wildcards.group
+    )
+    return image_features(wildcards, wildcards.method == "pretrained", group)
+
+
+def image_before(wildcards):
+    """The model before it is tuned: trained here, or published with a head trained here."""
+    own = IMAGE.weights_of(wildcards.architecture) == "self"
+    folder = "base" if own else f"pretrained/{configuration.IDENTITY}"
+    return f"{IMAGE_CELL}/{folder}/model.safetensors".format(**wildcards)
+
+
 def scan_published(wildcards):
     """The published files of a task, none where its lines are generated."""
     if SCAN.source == "grammar":
@@ -171,18 +226,20 @@ def dataset_archive(name):
 
 def imagenet(architecture):
     """The file of an architecture's ImageNet weights."""
-    return f"results/weights/{architecture}.pth"
+    return f"results/weights/{IMAGE.network(architecture)}.pth"
 
 
 def image_weights(wildcards):
     """The weights that tuning starts from: trained here, ImageNet's, or a file."""
-    if IMAGE.weights == "self":
+    if IMAGE.weights_of(wildcards.architecture) == "self":
         return f"{IMAGE_CELL}/base/model.safetensors".format(**wildcards)
-    return (
-        imagenet(wildcards.architecture)
-        if IMAGE.weights == "imagenet"
-        else IMAGE.weights
-    )
+    return published_weights(wildcards.architecture)
+
+
+def published_weights(architecture):
+    """The file of weights that were not trained here."""
+    weights = IMAGE.weights_of(architecture)
+    return imagenet(architecture) if weights == "imagenet" else weights
 
 
 def scan_permutation(wildcards):

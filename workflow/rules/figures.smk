@@ -6,6 +6,8 @@ localrules:
     image_rotation,
     image_orbits,
     image_cost,
+    image_gains,
+    image_forecast_figure,
     language_regard,
     language_gaps,
     language_fairness,
@@ -162,6 +164,57 @@ rule image_cost:
     shell:
         "python -m equitune --log {log:q} results figure image-cost"
         " --image {input.image:q} --stem {params.stem:q}"
+
+
+rule image_gains:
+    input:
+        gains="results/tables/image_gains.csv",
+    output:
+        svg=report(
+            "results/figures/image_gains.svg",
+            category="Image classification",
+            caption="../report/image_gains.rst",
+            labels={"what": "gain over fine-tuning, with intervals", "kind": "figure"},
+        ),
+        pdf="results/figures/image_gains.pdf",
+        csv="results/figures/image_gains.csv",
+    log:
+        "results/logs/image_gains.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        stem=lambda w, output: output.svg.removesuffix(".svg"),
+    shell:
+        "python -m equitune --log {log:q} results figure image-gains"
+        " --gains {input.gains:q} --stem {params.stem:q}"
+
+
+rule image_forecast_figure:
+    input:
+        forecast="results/tables/image_forecast.csv",
+    output:
+        svg=report(
+            "results/figures/image_forecast.svg",
+            category="Image classification",
+            caption="../report/image_forecast.rst",
+            labels={
+                "what": "gain foretold without labels, and measured",
+                "kind": "figure",
+            },
+        ),
+        pdf="results/figures/image_forecast.pdf",
+        csv="results/figures/image_forecast.csv",
+    log:
+        "results/logs/image_forecast_figure.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        stem=lambda w, output: output.svg.removesuffix(".svg"),
+    shell:
+        "python -m equitune --log {log:q} results figure image-forecast"
+        " --forecast {input.forecast:q} --stem {params.stem:q}"
 
 
 rule language_regard:

@@ -108,7 +108,11 @@ rule retrieve:
             "results/scan/{task}/{part}.txt", task=SCAN.tasks, part=["train", "test"]
         ),
         [archive for name in IMAGE.datasets for archive in dataset_archive(name)],
-        [imagenet(name) for name in IMAGE.architectures if IMAGE.weights == "imagenet"],
+        [
+            imagenet(name)
+            for name in IMAGE.architectures
+            if IMAGE.weights_of(name) == "imagenet"
+        ],
         [f"results/language/hub/{name}/manifest.json" for name in HUB],
         NOTES,
         [

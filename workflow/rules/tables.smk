@@ -4,6 +4,8 @@ localrules:
     image_table,
     image_elements,
     image_examples,
+    image_gains_table,
+    image_forecast_table,
     regard_table,
     fairness_table,
     language_texts,
@@ -45,12 +47,7 @@ rule scan_table:
 
 rule image_table:
     input:
-        expand(
-            f"{IMAGE_CELL}/evaluation.csv",
-            dataset=IMAGE.datasets,
-            architecture=IMAGE.architectures,
-            seed=IMAGE.seeds,
-        ),
+        image_parts("evaluation.csv"),
     output:
         table=report(
             "results/tables/image.csv",
@@ -76,12 +73,7 @@ rule image_table:
 
 rule image_elements:
     input:
-        expand(
-            f"{IMAGE_CELL}/elements.csv",
-            dataset=IMAGE.datasets,
-            architecture=IMAGE.architectures,
-            seed=IMAGE.seeds,
-        ),
+        image_parts("elements.csv"),
     output:
         report(
             "results/tables/image_elements.csv",
@@ -101,12 +93,7 @@ rule image_elements:
 
 rule image_examples:
     input:
-        expand(
-            f"{IMAGE_CELL}/examples.csv",
-            dataset=IMAGE.datasets,
-            architecture=IMAGE.architectures,
-            seed=IMAGE.seeds,
-        ),
+        image_parts("examples.csv"),
     output:
         "results/tables/image_examples.csv",  # pictures in letters: for the figures, not the report
     log:
@@ -117,6 +104,53 @@ rule image_examples:
     shell:
         "python -m equitune --log {log:q} results table image-examples {input:q}"
         " --output {output:q}"
+
+
+rule image_gains_table:
+    input:
+        image_parts("scores.csv"),
+    output:
+        report(
+            "results/tables/image_gains.csv",
+            category="Image classification",
+            caption="../report/image_gains_table.rst",
+            labels={"what": "does equi-tuning win, and by how much", "kind": "table"},
+        ),
+    log:
+        "results/logs/image_gains_table.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} results table image-gains {input:q}"
+        " --output {output:q}"
+
+
+rule image_forecast_table:
+    input:
+        parts=[
+            part
+            for group in IMAGE.groups
+            for part in image_parts(f"forecast/{group}.csv")
+        ],
+        scores=image_parts("scores.csv"),
+    output:
+        report(
+            "results/tables/image_forecast.csv",
+            category="Image classification",
+            caption="../report/image_forecast_table.rst",
+            labels={"what": "gains foretold and measured", "kind": "table"},
+        ),
+    log:
+        "results/logs/image_forecast_table.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        scores=lambda w, input: option("--scores", *input.scores),
+    shell:
+        "python -m equitune --log {log:q} results table image-forecast {input.parts:q}"
+        " {params.scores} --output {output:q}"
 
 
 rule regard_table:

@@ -7,6 +7,7 @@ from equitune.results.figures.cost import (
     cost_peers,
     cost_state,
 )
+from equitune.results.figures.gains import image_forecast, image_gains
 from equitune.results.figures.gaps import language_gaps
 from equitune.results.figures.image import image_accuracy, image_cost, image_rotation
 from equitune.results.figures.language import language_fairness, language_regard
@@ -21,6 +22,8 @@ __all__ = [
     "cost_state",
     "image_accuracy",
     "image_cost",
+    "image_forecast",
+    "image_gains",
     "image_orbit",
     "image_rotation",
     "language_fairness",

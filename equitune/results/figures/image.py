@@ -19,6 +19,8 @@ ARCHITECTURES = {
     "resnet18": "ResNet-18",
     "vgg11_bn": "VGG-11-BN",
     "densenet121": "DenseNet-121",
+    "efficientnet_lite0": "EfficientNet-Lite0",
+    "efficientnet_lite0_frozen": "EfficientNet-Lite0, frozen",
 }
 LINES = ("-", "--", ":", "-.")
 GREY = "#666666"
