@@ -3,11 +3,24 @@
 import logging
 from pathlib import Path
 
+import ids
 import pytest
 
 from equitune import progress
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_make_parametrize_id(val, argname):
+    """Name what has a text of its own, and refuse the rest: test ids are the same everywhere."""
+    name = ids.name(val)
+    if name is None:
+        raise pytest.UsageError(
+            f"{argname} has a value without an id, of type {type(val).__name__}: processes may "
+            "not agree on its text; write pytest.param(..., id=...) or ids=..."
+        )
+    # control characters and other alphabets as pytest writes them
+    return None if isinstance(val, str) else name
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,9 @@ def test_what_an_interrupted_download_left_is_resumed(server, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("left", [OTHER[:3000], OTHER, DATA + b"!"])
+@pytest.mark.parametrize(
+    "left", [OTHER[:3000], OTHER, DATA + b"!"], ids=["a part of another", "another", "longer"]
+)
 def test_a_wrong_leftover_is_fetched_again_from_zero(server, tmp_path, left):
     (tmp_path / "words.txt.part").write_bytes(left)
     path, _ = fetch(make_source(server.url), tmp_path)

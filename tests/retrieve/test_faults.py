@@ -22,6 +22,7 @@ def test_a_wrong_checksum_fails_at_once(server, tmp_path, fails):
 @pytest.mark.parametrize(
     ("body", "text"),
     [(DATA[:100], "has 100 bytes, expected 10240"), (DATA + b"!", "is longer than 10240 bytes")],
+    ids=["shorter", "longer"],
 )
 def test_a_wrong_length_fails_at_once(server, tmp_path, body, text, fails):
     server.script = [body]

@@ -21,7 +21,7 @@ def test_a_mirror_folder_is_looked_in_first(server, tmp_path):
     assert (mirror / "texts" / "words.txt").exists()
 
 
-@pytest.mark.parametrize("held", [None, OTHER, DATA[:10]])
+@pytest.mark.parametrize("held", [None, OTHER, DATA[:10]], ids=["none", "another", "truncated"])
 def test_a_mirror_folder_without_the_right_file_is_said_and_left(
     server, tmp_path, caplog, held, fails
 ):
@@ -80,7 +80,7 @@ def test_a_stored_file_that_is_right_is_kept_and_a_wrong_one_replaced(tmp_path):
     assert store(source, tmp_path / "here.txt", tmp_path).read_bytes() == DATA
 
 
-@pytest.mark.parametrize("held", [None, OTHER])
+@pytest.mark.parametrize("held", [None, OTHER], ids=["none", "another"])
 def test_a_wrong_file_is_not_stored(tmp_path, held):
     file = tmp_path / "here.txt"
     if held is not None:
