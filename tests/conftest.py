@@ -1,6 +1,8 @@
 """Fixtures that all tests share."""
 
 import logging
+import os
+import re
 from pathlib import Path
 
 import ids
@@ -9,6 +11,22 @@ import pytest
 from equitune import progress
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# What the user of this machine has set up is neither for the tests nor for processes they start
+USERS_OWN = re.compile(
+    "(https?|all|no)_proxy|(HF|HUGGINGFACE|TRANSFORMERS|SNAKEMAKE|GIT)_.*|MPLBACKEND|MATPLOTLIBRC",
+    re.IGNORECASE,
+)
+
+
+def of_any_machine(environment):
+    """Take the user's own settings out, and GPUs that are not named: tests would wait for one."""
+    for name in filter(USERS_OWN.fullmatch, list(environment)):
+        del environment[name]
+    environment.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+
+of_any_machine(os.environ)
 
 
 def pytest_make_parametrize_id(val, argname):
@@ -21,6 +39,12 @@ def pytest_make_parametrize_id(val, argname):
         )
     # control characters and other alphabets as pytest writes them
     return None if isinstance(val, str) else name
+
+
+@pytest.fixture(scope="session")
+def any_machine():
+    """What makes an environment the same on every machine."""
+    return of_any_machine
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,7 @@ def evaluate(
                 for g in action.group.elements
             ]
         )
-        manifest = json.loads(path.with_name("manifest.json").read_text())
+        manifest = json.loads(path.with_name("manifest.json").read_text(encoding="utf-8"))
         rows.append(
             run
             | {
