@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+import division
 import ids
 import pytest
 
@@ -27,6 +28,17 @@ def of_any_machine(environment):
 
 
 of_any_machine(os.environ)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the tests that take longest."""
+    items.sort(key=lambda item: division.rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Divide the tests among processes."""
+    return division.scheduling(config, log)
 
 
 def pytest_make_parametrize_id(val, argname):

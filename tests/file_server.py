@@ -93,10 +93,12 @@ def serve():
         http.url = f"http://127.0.0.1:{http.server_port}"
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield http
-        http.stopped.set()
-        http.shutdown()
-        thread.join()
+        try:
+            yield http
+        finally:  # a test that fails inside would leave a thread that no process can end with
+            http.stopped.set()
+            http.shutdown()
+            thread.join()
 
 
 @contextlib.contextmanager

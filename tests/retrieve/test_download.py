@@ -1,9 +1,10 @@
 """Right files arrive, whole or in parts; nothing that is there and right is fetched again."""
 
 import hashlib
+import threading
 
 import pytest
-from file_server import DATA, OTHER, dribble, fetch, make_source, partly_known
+from file_server import DATA, OTHER, dribble, fetch, make_source, partly_known, serve
 
 from equitune import downloads as module
 from equitune.retrieve import RetrievalError, check_lines
@@ -116,3 +117,10 @@ def test_what_broke_off_is_taken_up_by_the_next_run(server, tmp_path):
     fetch(make_source(server.url), tmp_path, tmp_path / "mirror")
     assert server.requests[1:] == [("/path/words.txt", "bytes=4500-")]
     assert [path.name for path in tmp_path.iterdir()] == ["words.txt"]
+
+
+def test_the_server_of_a_test_that_fails_ends_with_it():
+    threads = threading.active_count()
+    with pytest.raises(ZeroDivisionError), serve():
+        raise ZeroDivisionError
+    assert threading.active_count() == threads  # else the process would never end
