@@ -25,6 +25,7 @@ def of_any_machine(environment):
     for name in filter(USERS_OWN.fullmatch, list(environment)):
         del environment[name]
     environment.setdefault("CUDA_VISIBLE_DEVICES", "")
+    environment.setdefault("OMP_NUM_THREADS", "1")  # as make sets it
 
 
 of_any_machine(os.environ)

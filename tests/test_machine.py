@@ -52,10 +52,11 @@ def test_what_the_user_has_set_up_is_not_for_tests(any_machine):
     known = {"http_proxy": "http://there", "NO_PROXY": "*", "HF_TOKEN": "x", "GIT_DIR": "/y"}
     environment = known | {"PATH": "/bin", "HOME": "/home"}
     any_machine(environment)
-    assert environment == {"PATH": "/bin", "HOME": "/home", "CUDA_VISIBLE_DEVICES": ""}
-    chosen = {"CUDA_VISIBLE_DEVICES": "1"}
+    kept = {"PATH": "/bin", "HOME": "/home"}
+    assert environment == kept | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    chosen = {"CUDA_VISIBLE_DEVICES": "1", "OMP_NUM_THREADS": "2"}
     any_machine(chosen)
-    assert chosen == {"CUDA_VISIBLE_DEVICES": "1"}
+    assert chosen == {"CUDA_VISIBLE_DEVICES": "1", "OMP_NUM_THREADS": "2"}
     assert not {name for name in os.environ if name.lower().endswith("_proxy")}
 
 

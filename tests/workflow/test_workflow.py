@@ -53,6 +53,9 @@ def test_kills_and_two_cores_give_the_same_numbers_bit_for_bit(finished, killed)
             # wall-clock time is measured, not computed
             if "measure" in table:
                 table = table[table["measure"] != "train_seconds"]
+            # somebody may have edited the package between the two
+            if "what" in table:
+                table = table[~table["what"].str.startswith("commit of ")]
             compared.append(table.drop(columns="train_seconds", errors="ignore").to_csv())
         assert compared[0] == compared[1], name
     assert figures(finished) == figures(killed)
