@@ -4,18 +4,18 @@ import types
 
 import torch
 
-LONGEST = 100  # letters; pytest gives longer ones a number instead
+LONGEST = 100  # letters of a name that one can read
 
 
 def name(value):
     """The id of a value whose text is its own; None if it has to be given one.
 
-    The text of bytes, of a long text or of an object may hold a time, an address or an order of a
-    set: processes that share a suite's tests would then not agree on what they are called.
+    The text of bytes or of an object may hold a time, an address or an order of a set: processes
+    that share a suite's tests would then not agree on what they are called.
     """
     if isinstance(value, str):
-        text = value
-    elif isinstance(value, torch.dtype):
+        return value  # pytest numbers long ones
+    if isinstance(value, torch.dtype):
         text = str(value).removeprefix("torch.")
     elif isinstance(value, type | types.FunctionType):
         text = value.__name__

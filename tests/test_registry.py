@@ -67,22 +67,6 @@ MODEL = f"m,{COMMIT},https://example.org/m,hub/a/m,,,0,MIT,B 2020,,,,\n"
         (HEADER + WHEEL.replace("a_b_c/w", "a/../../w"), ":2: member is 'a/../../w'"),
         (HEADER + WHEEL.replace("1.0,,", "1.0,https://a.org/w,"), ":2: url is 'https://a.org/w'"),
     ],
-    ids=[
-        "empty",
-        "other columns",
-        "too few fields",
-        "name twice",
-        "blank in a name",
-        "no web address",
-        "mirror leads out",
-        "mirror from the root",
-        "a digit lost",
-        "size unknown",
-        "no checksum and no commit",
-        "size and no checksum",
-        "no sorted checksum",
-        "negative size",
-    ],
 )
 def test_a_malformed_registry_is_one_line(tmp_path, text, expected):
     path = tmp_path / "sources.csv"

@@ -29,7 +29,8 @@ def finish(server, case, folder):
 
 def saved_or_done(folder):
     """Wait until training has written its state, or has ended."""
-    while not (any((folder / "states").glob("*.pt")) or (folder / "model").exists()):
+    # [!.]: not what is being written
+    while not (any((folder / "states").glob("[!.]*.pt")) or (folder / "model").exists()):
         time.sleep(0.001)
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import file_server
 import pytest
 
-from equitune import retrieve
+from equitune import downloads
 from equitune.retrieve import RetrievalError
 
 
@@ -27,7 +27,7 @@ def nobody():
 def clock(monkeypatch):
     """Let ten seconds pass with each piece that arrives, however long it took."""
     looks = itertools.count(step=10)
-    monkeypatch.setattr(retrieve, "time", SimpleNamespace(monotonic=lambda: float(next(looks))))
+    monkeypatch.setattr(downloads, "time", SimpleNamespace(monotonic=lambda: float(next(looks))))
 
 
 @pytest.fixture
