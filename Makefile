@@ -8,6 +8,8 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # one thread a job: the numbers do not depend on the number of cores
 export OMP_NUM_THREADS := 1
+# nor do texts on the locale
+export PYTHONUTF8 := 1
 
 .PHONY: run figures benchmarks docs test lint unit test-faults test-cluster test-wheel clean
 

@@ -114,7 +114,7 @@ def peak_bytes(model: nn.Module, images: Images) -> int:
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
         record.export_chrome_trace(str(trace))
-        events = json.loads(trace.read_text())["traceEvents"]
+        events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
     blocks = [(e["ts"], e["args"]) for e in events if e.get("name") == "[memory]"]
     first = min(blocks, key=lambda block: block[0])[1]
     before = first["Total Allocated"] - first["Bytes"]  # of earlier records

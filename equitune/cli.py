@@ -215,8 +215,8 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
-    command = typer.main.get_command(app)
     try:
+        command = typer.main.get_command(app)  # inside: a signal may come this early
         result = command.main(arguments or ["--help"], prog_name="equitune", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0

@@ -8,7 +8,6 @@ ends. Inside a job of a scheduler that hands out GPUs itself its choice stands.
 """
 
 import fcntl
-import getpass
 import logging
 import os
 import tempfile
@@ -26,7 +25,7 @@ logger = logging.getLogger(__name__)
 SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")  # set where one hands out GPUs
 POLL_SECONDS = 1.0
 
-_held: tuple[int, IO[str]] | None = None  # this process's GPU and the file it keeps locked
+_held: tuple[int, IO[bytes]] | None = None  # this process's GPU and the file it keeps locked
 
 
 def prepare(device: str) -> torch.device:
@@ -80,12 +79,12 @@ def own_gpu(names: Sequence[str], folder: Path | None = None) -> int:
         return 0
     if _held is not None:
         return _held[0]
-    folder = folder or Path(tempfile.gettempdir()) / f"equitune-gpus-{getpass.getuser()}"
+    folder = folder or Path(tempfile.gettempdir()) / f"equitune-gpus-{os.getuid()}"
     folder.mkdir(parents=True, exist_ok=True)
     waiting = False
     while True:
         for place, name in enumerate(names):
-            file = open(folder / f"{name.replace('/', '_')}.lock", "w")  # noqa: SIM115
+            file = open(folder / f"{name.replace('/', '_')}.lock", "wb")  # noqa: SIM115
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -1,13 +1,63 @@
 """Fixtures that all tests share."""
 
 import logging
+import os
+import re
 from pathlib import Path
 
+import division
+import ids
 import pytest
 
 from equitune import progress
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# What the user of this machine has set up is neither for the tests nor for processes they start
+USERS_OWN = re.compile(
+    "(https?|all|no)_proxy|(HF|HUGGINGFACE|TRANSFORMERS|SNAKEMAKE|GIT)_.*|MPLBACKEND|MATPLOTLIBRC",
+    re.IGNORECASE,
+)
+
+
+def of_any_machine(environment):
+    """Take the user's own settings out, and GPUs that are not named: tests would wait for one."""
+    for name in filter(USERS_OWN.fullmatch, list(environment)):
+        del environment[name]
+    environment.setdefault("CUDA_VISIBLE_DEVICES", "")
+    environment.setdefault("OMP_NUM_THREADS", "1")  # as make sets it
+
+
+of_any_machine(os.environ)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the tests that take longest."""
+    items.sort(key=lambda item: division.rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Divide the tests among processes."""
+    return division.scheduling(config, log)
+
+
+def pytest_make_parametrize_id(val, argname):
+    """Name what has a text of its own, and refuse the rest: test ids are the same everywhere."""
+    name = ids.name(val)
+    if name is None:
+        raise pytest.UsageError(
+            f"{argname} has a value without an id, of type {type(val).__name__}: processes may "
+            "not agree on its text; write pytest.param(..., id=...) or ids=..."
+        )
+    # control characters and other alphabets as pytest writes them
+    return None if isinstance(val, str) else name
+
+
+@pytest.fixture(scope="session")
+def any_machine():
+    """What makes an environment the same on every machine."""
+    return of_any_machine
 
 
 @pytest.fixture(scope="session")

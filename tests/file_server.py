@@ -1,9 +1,12 @@
-"""A server of files on this machine that errs as its script says, and a source that it has."""
+"""A server of files on this machine that errs as its script says, and a source that it has.
+
+Nothing in it is a matter of time: a machine that is busy gives the same answers later.
+"""
 
 import contextlib
 import hashlib
+import socket
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from equitune.registry import Source
@@ -16,8 +19,8 @@ OTHER = DATA[::-1]
 class Handler(BaseHTTPRequestHandler):
     """Answers each request by the next entry of the server's script, then by the file, else DATA.
 
-    An entry is a status, bytes, bytes with the number that are sent before the connection ends,
-    seconds to wait before DATA, or a function of the handler.
+    An entry is a status, bytes, bytes with the number that are sent before the connection ends, or
+    a function of the handler.
     """
 
     def do_GET(self):
@@ -29,9 +32,6 @@ class Handler(BaseHTTPRequestHandler):
                 answer(self)
             self.close_connection = True
             return
-        if isinstance(answer, float):
-            time.sleep(answer)
-            answer = DATA
         if isinstance(answer, int):
             self.send_response(answer)
             self.send_header("Content-Length", "0")
@@ -58,13 +58,18 @@ class Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-def dribble(size, seconds):
-    """Return an answer of DATA in pieces of a size, with a pause after each."""
+def silent(handler):
+    """Answer nothing as long as the server runs."""
+    handler.server.stopped.wait()
+
+
+def dribble(size):
+    """Return an answer of DATA in pieces of a size, each sent for itself."""
 
     def answer(handler):
         for start in range(handler.begin(len(DATA)), len(DATA), size):
             handler.wfile.write(DATA[start : start + size])
-            if handler.server.stopped.wait(seconds):
+            if handler.server.stopped.wait(0.001):
                 return
 
     return answer
@@ -88,13 +93,23 @@ def serve():
         http.url = f"http://127.0.0.1:{http.server_port}"
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield http
-        http.stopped.set()
-        http.shutdown()
-        thread.join()
+        try:
+            yield http
+        finally:  # a test that fails inside would leave a thread that no process can end with
+            http.stopped.set()
+            http.shutdown()
+            thread.join()
 
 
-def make_source(url, **changes):
+@contextlib.contextmanager
+def nobody():
+    """The URL of a port at which nobody listens, and which nobody else can have meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def make_source(url="http://example.invalid", **changes):
     """The row of a file that holds DATA."""
     row = {
         "name": "words",
@@ -116,7 +131,7 @@ def partly_known(url):
 
 
 def fetch(source, folder, mirror=None, **options):
-    """Retrieve words.txt with little patience; return its path and the waits between tries."""
+    """Retrieve words.txt without a pause; return its path and the waits between tries."""
     waits = []
-    options = {"timeout": (0.5, 0.5), "sleep": waits.append, **options}
+    options = {"timeout": (60, 60), "sleep": waits.append, **options}
     return retrieve(source, folder / "words.txt", mirror, **options), waits

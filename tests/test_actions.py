@@ -285,6 +285,14 @@ def test_gradients_flow_back_to_the_moved_place():
         (CyclicGroup(2), [[1, 0], [0, 1]], "not a group action"),
         (CyclicGroup(4), [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]], "not a group action"),
     ],
+    ids=[
+        "too few rows",
+        "no permutation",
+        "no closed set",
+        "wrong product",
+        "wrong identity",
+        "wrong order",
+    ],
 )
 def test_rows_must_be_an_action(group, rows, message):
     with pytest.raises(ValueError, match=message):
@@ -337,7 +345,9 @@ def test_an_axis_of_another_length_is_refused():
         Regular(S3, axis=0)(torch.zeros(6, dtype=torch.long), torch.rand(6))
 
 
-@pytest.mark.parametrize("action", [Rotate90(), Trivial(CyclicGroup(4)), Regular(CyclicGroup(4))])
+@pytest.mark.parametrize(
+    "action", [Rotate90(), Trivial(CyclicGroup(4)), Regular(CyclicGroup(4))], ids=repr
+)
 def test_bad_elements_are_refused(action):
     x = torch.rand(4, 4, 4)
     with pytest.raises(ValueError, match="4 is no element"):

@@ -123,6 +123,15 @@ def test_a_member_that_leads_out_is_refused(tmp_path, suffix, name):
         (tarfile.FIFOTYPE, "", "is a pipe"),
         (b"?", "", "is a member of unknown type"),
     ],
+    ids=[
+        "link out",
+        "link inside",
+        "hard link",
+        "character device",
+        "block device",
+        "pipe",
+        "unknown type",
+    ],
 )
 def test_links_and_devices_in_a_tar_are_refused(tmp_path, kind, target, text):
     message = refused(tmp_path, as_tar([("good", b"1"), ("odd", kind, target)]))
@@ -217,7 +226,11 @@ def test_bytes_that_do_not_inflate_are_refused(tmp_path):
     assert "invalid block type" in refused(tmp_path, bytes(data))
 
 
-@pytest.mark.parametrize("data", [b"", b"a text\n" * 200, gzip.compress(b"a text"), b"PK\3\4 not"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"a text\n" * 200, gzip.compress(b"a text"), b"PK\3\4 not"],
+    ids=["empty", "text", "compressed text", "beginning of a zip"],
+)
 def test_another_file_is_no_archive(tmp_path, data):
     assert "no .tar, .tar.gz or .zip" in refused(tmp_path, data)
 

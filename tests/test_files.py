@@ -145,6 +145,7 @@ def made_from(error):
         (OSError(errno.EROFS, "Read-only"), "read-only file system: allow writing to"),
         (OSError(errno.EACCES, "Permission denied"), "permission denied: allow writing to"),
     ],
+    ids=["full", "full, of a writer in C++", "full, as a cause", "read-only", "forbidden"],
 )
 def test_a_disk_that_refuses_is_one_line_and_the_old_file_stays(tmp_path, error, words):
     path = tmp_path / "table.csv"

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from equitune import interruption
+from equitune import cli, interruption
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +82,12 @@ def test_a_tenth_of_a_short_time_is_kept_free(monkeypatch):
 def test_no_time_is_an_error(minutes):
     with pytest.raises(ValueError, match=f"minutes is {minutes}: expected a positive number"):
         interruption.allot(minutes)
+
+
+def test_a_command_that_is_stopped_while_it_reads_its_options_goes_on_later(monkeypatch, capsys):
+    def stopped(_):
+        send(signal.SIGTERM)
+
+    monkeypatch.setattr(cli.typer.main, "get_command", stopped)
+    assert cli.run(["config", "docs"]) == interruption.EXIT_CODE
+    assert capsys.readouterr().err == "equitune: stopped: SIGTERM asks it to stop\n"

@@ -66,7 +66,11 @@ def imports() -> dict[str, set[str]]:
     """Return which modules of the package each one imports, inside functions too."""
     known = modules()
     return {
-        name: {found for found in _imported(ast.parse(file.read_text()), known) if found != name}
+        name: {
+            found
+            for found in _imported(ast.parse(file.read_text(encoding="utf-8")), known)
+            if found != name
+        }
         for name, file in known.items()
     }
 

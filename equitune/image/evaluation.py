@@ -95,7 +95,7 @@ def evaluate(
         run = {"dataset": about["dataset"]} | {
             key: facts[key] for key in ("architecture", "method", "group", "seed")
         }
-        manifest = json.loads(path.with_name("manifest.json").read_text())
+        manifest = json.loads(path.with_name("manifest.json").read_text(encoding="utf-8"))
         orbits = features_for(features, facts, [*manifest["inputs"].values()], group)
         turned, by = moved[group]
         upright, rotated, predictions = _outcome(model, action, test, turned, by, orbits)

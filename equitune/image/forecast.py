@@ -60,7 +60,7 @@ def forecast(
             f"{model} is made with {facts['method']}: expected a model that uses no group"
         )
     network.to(chosen)
-    manifest = json.loads(model.with_name("manifest.json").read_text())
+    manifest = json.loads(model.with_name("manifest.json").read_text(encoding="utf-8"))
     known = features_for(features, facts, [*manifest["inputs"].values()], group)
 
     unlabelled = parts["validation"].to(chosen)

@@ -67,7 +67,9 @@ def load(path: Path) -> tuple[Classifier, dict[str, Any]]:
         ValueError: a file is missing or cannot be read, or holds no model of this experiment.
     """
     try:
-        facts = json.loads(path.with_name("manifest.json").read_text())["configuration"]
+        facts = json.loads(path.with_name("manifest.json").read_text(encoding="utf-8"))[
+            "configuration"
+        ]
         model = build_model(facts)
         load_into(model, load_tensors(path)[0], str(path))
     except (OSError, KeyError, TypeError, ValueError) as error:

@@ -212,7 +212,10 @@ def write_truth(prompts: Path | None, output: Path) -> None:
     corpus = read_corpus()
     cells = dict.fromkeys((p.axis, p.task, p.demographic) for p in read_prompts(prompts))
     rows = [[*cell, *corpus.truth(*cell).values()] for cell in cells]
-    with atomic_write(output) as temporary, open(temporary, "w", newline="") as file:
+    with (
+        atomic_write(output) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         lines = csv.writer(file, lineterminator="\n")
         lines.writerows([["axis", "task", "demographic", *REGARD_LABELS], *rows])
 

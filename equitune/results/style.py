@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import matplotlib.style
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -54,7 +54,8 @@ SETTINGS: Any = {
 
 def look() -> Any:
     """The context in which figures are drawn and saved."""
-    return matplotlib.rc_context(SETTINGS)
+    # from matplotlib's own defaults: a matplotlibrc of the user would change every figure
+    return matplotlib.style.context(["default", SETTINGS])
 
 
 def save(figure: Figure, stem: Path, table: pd.DataFrame) -> None:

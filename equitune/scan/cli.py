@@ -39,7 +39,7 @@ def split(
         for part, output in outputs.items():
             check_lines(sources()[f"scan_{task}_{part}"], parts[part])
             with atomic_write(output) as temporary:
-                temporary.write_text("".join(f"{line}\n" for line in parts[part]))
+                temporary.write_text("".join(f"{line}\n" for line in parts[part]), encoding="utf-8")
         return
     grammar.check_task(task)
     for part, output in outputs.items():

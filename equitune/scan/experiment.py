@@ -186,7 +186,7 @@ def evaluate(
         model.to(chosen).eval()
         reference = permutation if facts["group"] == IDENTITY else facts["permutation"]
         validation = parts["validation"].to(chosen)
-        manifest = json.loads(path.with_name("manifest.json").read_text())
+        manifest = json.loads(path.with_name("manifest.json").read_text(encoding="utf-8"))
         rows.append(
             {
                 "task": about["task"],
@@ -261,7 +261,9 @@ def load(path: Path) -> tuple[EquiTuned, dict[str, Any]]:
         ValueError: a file is missing or cannot be read, or holds no model of this experiment.
     """
     try:
-        facts = json.loads(path.with_name("manifest.json").read_text())["configuration"]
+        facts = json.loads(path.with_name("manifest.json").read_text(encoding="utf-8"))[
+            "configuration"
+        ]
         settings, permutation = Seq2SeqModel(**facts["model"]), Permutation(**facts["permutation"])
         blank = build(facts["architecture"], settings, facts["method"], permutation)
         combine = None if isinstance(blank.combine, Mean) else blank.combine

@@ -18,10 +18,15 @@ from equitune.scan import experiment as _scan  # noqa: F401
 warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads: the child starts none
 
 while line := sys.stdin.readline():
+    listening, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
         interruption.listen()
+        os.close(tell)
         os._exit(cli.run(json.loads(line)))
+    os.close(tell)
+    os.read(listening, 1)  # its end: from here on it takes signals as a command does
+    os.close(listening)
     print(pid, flush=True)
     sys.stdin.readline()
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)

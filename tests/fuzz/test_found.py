@@ -42,6 +42,27 @@ LONG = "x" * 30_000
         (TABLE, b"\xff\xfet\x00", "broken, line 1: byte 0xff is not UTF-8"),
         (SCAN, valid.SCAN.replace(b"walk", LONG.encode()), "unknown word 'xxx"),
     ],
+    ids=[
+        "long key",
+        "long key inside",
+        "negative seed",
+        "seed of 33 bits",
+        "number of 5000 digits",
+        "rate without end",
+        "betas of 2",
+        "a thousand million units",
+        "key twice",
+        "list as a key",
+        "tag",
+        "lexicon in no UTF-8",
+        "axis of no corpus",
+        "prompts with a long key",
+        "half a character",
+        "long axis",
+        "unknown regard",
+        "table in no UTF-8",
+        "long word",
+    ],
 )
 def test_what_was_found_is_one_line(files, folder, meets, command, content, message):
     shutil.copytree(files, folder, dirs_exist_ok=True)
@@ -58,6 +79,7 @@ def test_what_was_found_is_one_line(files, folder, meets, command, content, mess
         (SCAN, b"\xef\xbb\xbf" + valid.SCAN.replace(b"\n", b"\r\n")),
         (TABLE, b"\xef\xbb\xbf" + valid.TABLE.replace(b"\n", b"\r\n")),
     ],
+    ids=["settings", "samples", "commands", "table"],
 )
 def test_marks_and_line_ends_of_other_systems_are_taken(files, folder, meets, command, content):
     shutil.copytree(files, folder, dirs_exist_ok=True)

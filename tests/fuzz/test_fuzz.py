@@ -1,5 +1,6 @@
 """Malformed files and settings through the command line: success, or one clear line and nothing."""
 
+import itertools
 import shlex
 import shutil
 
@@ -84,7 +85,15 @@ def test_hundreds_of_inputs_are_tried():
     assert SHARE * sum(examples for examples, _ in TARGETS.values()) >= 500
 
 
-@pytest.mark.parametrize("command", TARGETS)
+def called(command):
+    """A command's name, and the option that its input is of."""
+    words = shlex.split(command)
+    name = itertools.takewhile(lambda word: not word.startswith("--"), words)
+    before = words[next(n for n, word in enumerate(words) if word.endswith((FILE, TEXT))) - 1]
+    return " ".join([*name, before] if before.startswith("--") else name)
+
+
+@pytest.mark.parametrize("command", TARGETS, ids=called)
 def test_whatever_comes_ends_in_success_or_one_line(files, folder, meets, command):
     shutil.copytree(files, folder, dirs_exist_ok=True)
     examples, inputs = TARGETS[command]

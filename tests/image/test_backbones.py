@@ -153,6 +153,7 @@ def test_images_of_another_size_are_refused():
         ),
         ("fcn_resnet50", "unknown architecture 'fcn_resnet50'; did you mean"),  # no classifier
     ],
+    ids=["a digit exchanged", "letters in upper case", "like none", "no classifier"],
 )
 def test_an_unknown_architecture_names_the_nearest(architecture, text):
     with pytest.raises(ValueError, match="unknown architecture") as error:

@@ -93,7 +93,7 @@ def test_one_class_only(folder, tmp_path, capfd):
     refused(capfd, tmp_path, folder, "one class")
 
 
-@pytest.mark.parametrize("content", [b"", jpeg()[:200]])
+@pytest.mark.parametrize("content", [b"", jpeg()[:200]], ids=["empty", "truncated"])
 def test_a_broken_image_is_named_and_can_be_skipped(folder, tmp_path, capfd, content):
     (folder / "train" / "ants" / "2.jpg").write_bytes(content)
     refused(capfd, tmp_path, folder, "2.jpg", "broken: skip")

@@ -24,7 +24,7 @@ def evaluated(dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluated")
     data, models = dataset / "dataset.safetensors", []
     base = folder / "base" / "model.safetensors"
-    settings = (ImageModel(), Training(steps=12, batch_size=7, learning_rate=1e-3))
+    settings = (ImageModel(), Training(steps=4, batch_size=7, learning_rate=1e-3))
     experiment.pretrain(data, "resnet18", ImageBuilder(), 0, *settings, base, "cpu")
     for method, group in METHODS:
         models.append(folder / method / "model.safetensors")

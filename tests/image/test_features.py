@@ -19,7 +19,7 @@ def frozen(method, action):
 
 
 @pytest.mark.parametrize("method", [*METHODS, "equizero"])
-@pytest.mark.parametrize("action", [Rotate90(), RotateFlip()])
+@pytest.mark.parametrize("action", [Rotate90(), RotateFlip()], ids=repr)
 def test_cached_orbits_give_the_logits_of_the_whole_model(images, method, action):
     model = frozen(method, action)
     augment = method.endswith("augment")

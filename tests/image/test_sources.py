@@ -286,6 +286,18 @@ def test_a_class_of_one_image_cannot_be_split(tmp_path):
         (tree(("train", "valid")), "/train/cat is a folder where images are expected"),
         ({**tree(("",)), "eel/.hidden": b""}, "/eel has no images: add some"),
     ],
+    ids=[
+        "images alone",
+        "no classes to train",
+        "one class",
+        "one class below another folder",
+        "one class in both parts",
+        "more classes to train",
+        "more classes to validate",
+        "folder in a class",
+        "part of another name",
+        "class without images",
+    ],
 )
 def test_what_is_no_set_of_class_folders_is_refused(tmp_path, files, text):
     assert text in refused(write(tmp_path, files))

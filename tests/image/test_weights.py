@@ -63,6 +63,15 @@ class Trap:
         (b"<html>not found</html>", "is no file of tensors alone, or is damaged"),
         (None, "is truncated or damaged: retrieve it again"),
     ],
+    ids=[
+        "object that runs code",
+        "module",
+        "tensor",
+        "nested too deep",
+        "empty",
+        "page of a website",
+        "truncated",
+    ],
 )
 def test_a_file_that_is_no_state_dict_is_one_line(tmp_path, content, text):
     file = tmp_path / "w.pth"

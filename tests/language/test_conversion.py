@@ -153,7 +153,11 @@ def test_an_architecture_that_transformers_cannot_read_is_one_line(file, manifes
 DAMAGED = b"GGUF\3\0\0\0" + b"\xff" * 64
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\3\4 a wheel", b"GGUF", DAMAGED])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK\3\4 a wheel", b"GGUF", DAMAGED],
+    ids=["empty", "a wheel", "truncated", "damaged"],
+)
 def test_what_is_no_gguf_or_a_damaged_one_is_one_line(file, manifest, capfd, content):
     file.write_bytes(content)
     refused(file, manifest, capfd, str(file))

@@ -299,6 +299,7 @@ def test_a_garbled_value_is_one_line(reread, keys, value, text):
         (b"mixed: \xff", "byte 0xff is not UTF-8"),
         (b"", "is no mapping: expected the keys probabilities, pronouns, mixed, phrases"),
     ],
+    ids=["no YAML", "no UTF-8", "empty"],
 )
 def test_another_file_is_one_line(tmp_path, content, text):
     file = tmp_path / "corpus.yaml"

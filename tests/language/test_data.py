@@ -17,6 +17,7 @@ def test_a_text_is_read_as_it_stands(tmp_path):
         (b"The \xff", "line 1: byte 0xff is not UTF-8: save the file as UTF-8"),
         (b" \n\n", "is empty: expected"),
     ],
+    ids=["no UTF-8", "blank"],
 )
 def test_a_text_that_cannot_be_read_is_one_line(tmp_path, content, message):
     file = tmp_path / "text"

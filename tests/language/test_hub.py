@@ -95,10 +95,11 @@ def test_a_mirror_is_looked_in_first_and_said_to_be_unchecked(mirror, manifest, 
     assert f"{mirror / 'hub' / LOCATION} has no manifest.json" in caplog.text
 
 
-@pytest.mark.parametrize("other", [None, "empty", "http://127.0.0.1:1"])
+@pytest.mark.parametrize("other", ["none", "an empty one", "one that does not answer"])
 def test_what_no_mirror_has_comes_from_the_hub_at_its_commit(asked, manifest, tmp_path, other):
-    mirror = str(tmp_path / other) if other == "empty" else other
-    hub.fetch(LOCATION, REVISION, manifest, mirror)
+    with file_server.nobody() as url:
+        mirrors = {"none": None, "an empty one": str(tmp_path / "empty")}
+        hub.fetch(LOCATION, REVISION, manifest, mirrors.get(other, url))
     check(manifest)
     ((location, revision, patterns),) = asked
     assert (location, revision) == (LOCATION, REVISION)

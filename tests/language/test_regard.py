@@ -102,6 +102,7 @@ def test_only_a_newline_ends_a_labelled_text(tmp_path):
         (b"1\tXYZ is.\npositive\tXYZ is.\n", "train.tsv, line 2: unknown regard 'positive'"),
         (b"1\tXYZ is.\n0\tXYZ \xff.\n", "train.tsv, line 2: byte 0xff is not UTF-8"),
     ],
+    ids=["empty", "no tab", "unknown number", "a word", "no UTF-8"],
 )
 def test_a_malformed_file_is_one_line(tmp_path, content, expected):
     file = tmp_path / "train.tsv"

@@ -100,6 +100,17 @@ def test_samples_that_fail_on_the_way_leave_no_file(tmp_path):
         (line(pieces=[7]), "pieces is [7]: expected the continuation"),
         (line(prompt="x").replace(b'"x"', b'"\xff"'), "UTF-8"),
     ],
+    ids=[
+        "no JSON",
+        "a list",
+        "two missing",
+        "one misspelt",
+        "text for an integer",
+        "truth value for an integer",
+        "float for an integer",
+        "integer for a text",
+        "no UTF-8",
+    ],
 )
 def test_a_malformed_line_is_named(tmp_path, second, expected):
     file = tmp_path / "samples.jsonl"
@@ -110,7 +121,7 @@ def test_a_malformed_line_is_named(tmp_path, second, expected):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n"])
+@pytest.mark.parametrize("content", [b"", b"\n\n"], ids=["empty", "blank"])
 def test_an_empty_file_holds_no_samples(tmp_path, content):
     file = tmp_path / "samples.jsonl"
     file.write_bytes(content)

@@ -29,7 +29,7 @@ def moved(action, g, rows):
     return [action(g, torch.tensor(row, dtype=torch.long)).tolist() for row in rows]
 
 
-@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("choice", CHOICES, ids=repr)
 @both_orders
 @every_architecture
 def test_with_the_same_seeds_continuations_move_with_their_prompts(
@@ -86,7 +86,7 @@ def test_without_temperature_it_is_the_greedy_search(fair_model, architecture, o
     assert found == expected[:, ids.shape[1] :].tolist()
 
 
-@pytest.mark.parametrize("choice", [Choice(), Choice(0.8, 8), Choice(1.0, 0, 0.7)])
+@pytest.mark.parametrize("choice", [Choice(), Choice(0.8, 8), Choice(1.0, 0, 0.7)], ids=repr)
 def test_frequencies_are_the_models_probabilities(fair_model, choice):
     """Chi-square over pairs of tokens, the second given the first."""
     fair, draws = fair_model(order=3), 4000
@@ -124,6 +124,16 @@ def test_frequencies_are_the_models_probabilities(fair_model, choice):
         (Choice(top_p=0.9), {2, 0, 3}),
         (Choice(top_k=3, top_p=0.99), {2, 0, 3}),
         (Choice(temperature=0), {2}),
+    ],
+    ids=[
+        "all",
+        "top 2",
+        "top 9 of 4",
+        "top 0.49",
+        "top 0.51",
+        "top 0.9",
+        "top 3 and top 0.99",
+        "no temperature",
     ],
 )
 def test_the_kept_tokens_are_the_most_probable_ones(choice, kept):

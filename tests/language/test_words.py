@@ -72,7 +72,7 @@ def moved(tokens):
     return {names[v]: names[w] for v, w in enumerate(image) if v != w}
 
 
-@pytest.mark.parametrize("lexicon", [GENDER, COLOURS])
+@pytest.mark.parametrize("lexicon", [GENDER, COLOURS], ids=["gender", "colours"])
 def test_the_action_is_one_of_the_cyclic_group_on_all_ids(tokenizer, lexicon):
     action = words_on(lexicon, tokenizer, len(IDS) + 3).action
     rows, ids = action.permutations, torch.arange(len(IDS) + 3)

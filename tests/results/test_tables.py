@@ -65,6 +65,7 @@ def test_a_run_that_stands_twice_is_an_error(tmp_path):
             "test_accuracy is 'half': expected a number",
         ),
     ],
+    ids=["missing", "empty", "no UTF-8", "too few columns", "no number"],
 )
 def test_a_bad_table_is_one_line_with_its_name(tmp_path, content, message):
     path = tmp_path / "scan.csv"

@@ -1,21 +1,33 @@
-"""A server of files on this machine, reached without a proxy."""
+"""A server of files on this machine, a place where there is none, and a clock."""
+
+import itertools
+from types import SimpleNamespace
 
 import file_server
 import pytest
 
+from equitune import downloads
 from equitune.retrieve import RetrievalError
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch):
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
 def server():
     with file_server.serve() as http:
         yield http
+
+
+@pytest.fixture
+def nobody():
+    """The URL of a server that is not there."""
+    with file_server.nobody() as url:
+        yield url
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Let ten seconds pass with each piece that arrives, however long it took."""
+    looks = itertools.count(step=10)
+    monkeypatch.setattr(downloads, "time", SimpleNamespace(monotonic=lambda: float(next(looks))))
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """Right files arrive, whole or in parts; nothing that is there and right is fetched again."""
 
 import hashlib
+import threading
 
 import pytest
-from file_server import DATA, OTHER, dribble, fetch, make_source, partly_known
+from file_server import DATA, OTHER, dribble, fetch, make_source, partly_known, serve
 
 from equitune import downloads as module
 from equitune.retrieve import RetrievalError, check_lines
@@ -45,7 +46,9 @@ def test_what_an_interrupted_download_left_is_resumed(server, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("left", [OTHER[:3000], OTHER, DATA + b"!"])
+@pytest.mark.parametrize(
+    "left", [OTHER[:3000], OTHER, DATA + b"!"], ids=["a part of another", "another", "longer"]
+)
 def test_a_wrong_leftover_is_fetched_again_from_zero(server, tmp_path, left):
     (tmp_path / "words.txt.part").write_bytes(left)
     path, _ = fetch(make_source(server.url), tmp_path)
@@ -90,17 +93,19 @@ def test_a_broken_download_of_unknown_size_is_resumed(server, tmp_path, monkeypa
 
 def test_lines_are_checked_in_any_order():
     digest = hashlib.sha256(b"a\nb\n").hexdigest()
-    source = make_source("http://127.0.0.1:1", sorted_sha256=digest)
+    source = make_source(sorted_sha256=digest)
     check_lines(source, ["b", "a"])
     with pytest.raises(RetrievalError, match=r"^words: the sorted lines have sha256 .*published"):
         check_lines(source, ["a", "c"])
     with pytest.raises(ValueError, match="words has no sorted_sha256"):
-        check_lines(make_source("http://127.0.0.1:1"), ["a"])
+        check_lines(make_source(), ["a"])
 
 
-def test_a_slow_server_that_gets_on_is_waited_for(server, tmp_path):
-    server.script = [dribble(200, 0.02)]  # at most 10 000 bytes a second: a second in all
-    path, waits = fetch(make_source(server.url), tmp_path, timeout=(0.5, 0.2))
+@pytest.mark.usefixtures("clock")
+def test_a_slow_server_that_gets_on_is_waited_for(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LOWEST_RATE", 10)
+    server.script = [dribble(200)]  # 20 bytes a second: about eight times what one answer may take
+    path, waits = fetch(make_source(server.url), tmp_path)
     assert path.read_bytes() == DATA
     assert waits == []
 
@@ -112,3 +117,10 @@ def test_what_broke_off_is_taken_up_by_the_next_run(server, tmp_path):
     fetch(make_source(server.url), tmp_path, tmp_path / "mirror")
     assert server.requests[1:] == [("/path/words.txt", "bytes=4500-")]
     assert [path.name for path in tmp_path.iterdir()] == ["words.txt"]
+
+
+def test_the_server_of_a_test_that_fails_ends_with_it():
+    threads = threading.active_count()
+    with pytest.raises(ZeroDivisionError), serve():
+        raise ZeroDivisionError
+    assert threading.active_count() == threads  # else the process would never end

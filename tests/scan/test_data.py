@@ -102,6 +102,7 @@ def test_a_file_in_the_published_format_is_read(tmp_path):
         ),
         (b"<html>" + b"x" * 900, "train.txt:1: '<html>xxx"),
     ],
+    ids=["empty", "no OUT", "no actions", "blank line", "no UTF-8", "page of a website"],
 )
 def test_a_malformed_file_is_one_line(tmp_path, content, text):
     file = tmp_path / "train.txt"

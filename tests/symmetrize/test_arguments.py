@@ -37,6 +37,7 @@ class Gives(nn.Module):
         (torch.ones(2, 8), ValueError, r"returned shape \(2, 8\) for 8 examples"),
         (torch.ones(8, dtype=torch.long), TypeError, "torch.int64: expected floating values"),
     ],
+    ids=["tuple", "scalar", "fewer rows", "integers"],
 )
 def test_the_module_must_return_a_batch(output, error, message):
     model = EquiTuned(Gives(output), Rotate90(), Trivial(CyclicGroup(4)))

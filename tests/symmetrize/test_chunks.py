@@ -74,7 +74,11 @@ def test_chunks_bound_how_many_copies_are_kept():
     assert model.module.calls == [4, 4, 4, 4]
 
 
-@pytest.mark.parametrize("norm", [nn.BatchNorm2d, lambda n: nn.BatchNorm2d(n, momentum=None)])
+@pytest.mark.parametrize(
+    "norm",
+    [nn.BatchNorm2d, lambda n: nn.BatchNorm2d(n, momentum=None)],
+    ids=["moving average", "plain average"],
+)
 def test_chunks_count_running_statistics_once(norm):
     """Each chunk updates BatchNorm once, as a loop without recomputation does; gradients agree."""
     x = torch.randn(3, 2, 5, 5)

@@ -5,6 +5,7 @@ import copy
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -103,15 +104,20 @@ def snakemake(started):
 
 @pytest.fixture(scope="session")
 def killed(started, tmp_path_factory):
-    """A run of the slice with two cores that was killed twice, Snakemake and all its jobs."""
+    """A run of the slice with two cores that was killed twice, Snakemake and all its jobs.
+
+    It is killed when it has made so many models, while it makes the next.
+    """
     folder = tmp_path_factory.mktemp("killed")
-    for seconds in (9, 14):
+    for models in (1, 5):
         process = started(folder, "--cores", "2", settings=SLICE)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
+        while len(list((folder / "results").rglob("model.safetensors"))) < models:
+            assert process.poll() is None, f"it ended before it made {models} models"
+            time.sleep(0.1)
         family = [process, *psutil.Process(process.pid).children(recursive=True)]
         for each in family:
-            each.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # a job that has just ended
+                each.kill()
         process.wait()
     process = started(folder, "--cores", "2", settings=SLICE)
     assert process.wait(900) == 0

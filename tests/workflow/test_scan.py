@@ -18,14 +18,3 @@ def test_the_table_has_a_row_for_each_run(finished):
     assert (table[table["method"] != "equitune"]["equivariance_error"] > 1e-3).all()
     assert set(tuned["group"]) == {"jump_run"}
     assert (finished / "results/figures/scan_accuracy.svg").stat().st_size > 1000
-
-
-def test_a_failed_job_leaves_its_traceback_in_its_log_and_no_output(snakemake, small, tmp_path):
-    small["scan"]["architectures"] = ["RNN"]
-    small["scan"]["pretraining"]["RNN"] |= {"learning_rate": 1.0e30, "gradient_clip": 0}
-    done = snakemake(tmp_path, "--cores", "1", "scan", settings=small)
-    assert done.returncode == 1
-    log = tmp_path / "results/logs/scan_pretrain/add_jump_RNN_0.log"
-    assert "Traceback" in log.read_text()
-    assert "lower learning_rate" in log.read_text()
-    assert not list((tmp_path / "results/scan").glob("**/model.safetensors"))

@@ -1,8 +1,7 @@
-"""What holds for the workflow as a whole: determinism, redrawing, the report, messages."""
+"""What holds for the workflow as a whole: determinism, redrawing, the report."""
 
 import fcntl
 import json
-import re
 
 import pandas as pd
 import pytest
@@ -54,6 +53,9 @@ def test_kills_and_two_cores_give_the_same_numbers_bit_for_bit(finished, killed)
             # wall-clock time is measured, not computed
             if "measure" in table:
                 table = table[table["measure"] != "train_seconds"]
+            # somebody may have edited the package between the two
+            if "what" in table:
+                table = table[~table["what"].str.startswith("commit of ")]
             compared.append(table.drop(columns="train_seconds", errors="ignore").to_csv())
         assert compared[0] == compared[1], name
     assert figures(finished) == figures(killed)
@@ -125,45 +127,3 @@ def test_figures_are_drawn_from_somebody_elses_tables(snakemake, small, finished
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "results/figures/scan_accuracy.pdf").exists()
     assert not (tmp_path / "results/scan").exists()
-
-
-@pytest.mark.parametrize(
-    ("settings", "line"),
-    [
-        (
-            {"scan": {"architectures": ["LTSM"]}},
-            "config: scan.architectures[0]: unknown value 'LTSM'; did you mean 'LSTM'?",
-        ),
-        (
-            {"scan": {"sedes": [1]}},
-            "config: unknown key 'sedes' in scan; did you mean 'seeds' or 'methods'?",
-        ),
-        (
-            {"image": {"datasets": ["digitz"]}},
-            "config: image.datasets[0]: unknown dataset 'digitz'; did you mean 'digits'?",
-        ),
-        (
-            {"language": {"models": ["smal"]}},
-            "config: language.models: unknown model 'smal'; did you mean 'small'?",
-        ),
-    ],
-)
-def test_a_misspelt_configuration_is_one_line(snakemake, tmp_path, settings, line):
-    done = snakemake(tmp_path, "--cores", "1", settings=settings)
-    assert done.returncode == 1
-    notices = ("Using workflow specific profile", "Config file")  # Snakemake's own, at every start
-    lines = [text for text in done.stderr.splitlines() if not text.startswith(notices)]
-    assert lines == [line]
-
-
-def test_every_rule_has_what_the_house_asks_for(root):
-    """A log for the traceback and an environment; a benchmark where a model is trained."""
-    for file in (root / "workflow/rules").glob("*.smk"):
-        for rule in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
-            name = rule.partition(":")[0]
-            if "shell:" in rule:
-                assert "log:" in rule, name
-                assert "conda:" in rule, name
-                assert "threads:" in rule, name
-            if "--state-folder" in rule:
-                assert "benchmark:" in rule, name

@@ -1,0 +1,76 @@
+"""Processes that share the suite's tests agree on what they are called, and in which order."""
+
+import os
+import subprocess
+import sys
+
+import ids
+import pytest
+import torch
+
+# collects all tests by a clock that goes ahead by the seconds given
+COLLECT = """
+import sys, time
+now, ahead = time.time, float(sys.argv[1])
+time.time = lambda: now() + ahead
+import pytest
+sys.exit(pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]))
+"""
+HERE = {"PYTHONHASHSEED": "1", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+THERE = {"PYTHONHASHSEED": "2", "TZ": "Asia/Kathmandu", "LC_ALL": "C"}
+
+
+def collected(root, ahead, **environment):
+    """Begin to collect in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", COLLECT, str(ahead)],
+        cwd=root,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_every_process_collects_the_same_tests_in_the_same_order(root):
+    year = 365 * 24 * 3600
+    processes = [collected(root, 0, **HERE), collected(root, year, **THERE)]
+    found = []
+    for process in processes:
+        said = process.communicate()[0]
+        assert process.returncode == 0, said
+        found.append([line for line in said.splitlines() if "::" in line])
+    first, second = found
+    assert len(first) > 1000
+    assert [pair for pair in zip(first, second, strict=True) if len(set(pair)) > 1] == []
+
+
+class Thing:
+    """Its text holds its address."""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"1", Thing(), lambda: 0, torch.ones(1), [1] * 101, [b"1"], {"a": Thing()}, {Thing: 1}],
+    ids=["bytes", "object", "lambda", "tensor", "long", "bytes inside", "object inside", "key"],
+)
+def test_a_value_without_a_text_of_its_own_is_given_none(value):
+    assert ids.name(value) is None
+
+
+def test_a_value_is_named_by_what_it_holds():
+    assert ids.name("a text") == "a text"
+    assert ids.name(torch.float32) == "float32"
+    assert ids.name(Thing) == "Thing"
+    assert ids.name(None) == "None"
+    assert ids.name([1, ("a", None), {"b": 0.5}]) == "[1, ['a', None], {'b': 0.5}]"
+    # of a set no order is promised
+    words = [str(number) for number in range(100)]
+    assert ids._literal(set(words)) == ids._literal(set(reversed(words)))
+    assert ids.name({3, 1, 2}) == "{1, 2, 3}"
+
+
+def test_a_value_without_an_id_ends_the_collection(pytestconfig):
+    refuse = pytestconfig.hook.pytest_make_parametrize_id
+    with pytest.raises(pytest.UsageError, match=r"content has a value without an id, of type byt"):
+        refuse(config=pytestconfig, val=b"1", argname="content")
+    assert refuse(config=pytestconfig, val={"a": 1}, argname="content") == "{'a': 1}"
