@@ -21,12 +21,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from equitune.actions import Action, as_input_actions, check_inputs
-from equitune.equivariance import Model, _evaluating
+from equitune.actions import Action, as_input_actions, check_inputs, move_inputs
+from equitune.passes import Model, Passes
 
 LENGTHS = 1e-3  # how far rounding may change the length of an output, relative; half precision
 
@@ -48,9 +49,9 @@ class Gain:
 
 def expected_gain(
     model: Model,
-    input_action: Action | Sequence[Action],
+    input_action: Action | Sequence[Action | None],
     output_action: Action,
-    *inputs: Tensor,
+    *inputs: Any,
     batch_size: int = 64,
 ) -> Gain:
     """Forecast, from inputs without labels, how much squared loss the group average saves.
@@ -68,7 +69,7 @@ def expected_gain(
         output_action: how the group moves the output, keeping lengths, as every permutation does;
             ``Trivial(group)`` for classes.
         inputs: (n, …) each, n ≥ 2: drawn independently from what the model will meet. They need
-            not be moved, as each stands for its orbit.
+            not be moved, as each stands for its orbit. Anything where the action is None.
         batch_size: inputs at once; |G| outputs of each are kept.
 
     Raises:
@@ -87,16 +88,16 @@ def expected_gain(
         (20, True)
     """
     actions = as_input_actions(input_action, output_action)
-    check_inputs(actions, inputs)
+    count = check_inputs(actions, inputs)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}: expected at least 1")
     parts = []
-    with _evaluating(model):
-        for batch in zip(*(torch.split(x, batch_size) for x in inputs), strict=True):
-            outputs = [
-                model(*(action(g, x) for action, x in zip(actions, batch, strict=True)))
-                for g in output_action.group.elements
-            ]
+    with Passes(model).measuring():
+        for start in range(0, count, batch_size):
+            rows = slice(start, start + batch_size)
+            batch = [x[rows] if a else x for x, a in zip(inputs, actions, strict=True)]
+            group = output_action.group
+            outputs = [model(*move_inputs(actions, g, batch)) for g in group.elements]
             _check_floats(outputs[0])
             parts.append(orbit_variance(torch.stack(outputs), output_action))
     return summarize(torch.cat(parts))
