@@ -56,7 +56,7 @@ def optimized(model):
     return torch.compile(model, backend="eager")
 
 
-@pytest.mark.parametrize("make", [scripted, traced, frozen, exported])
+@pytest.mark.parametrize("make", [scripted, traced, frozen, exported], ids=lambda f: f.__name__)
 def test_no_cause_is_named_where_the_inside_cannot_be_watched(make):
     report = equivariance_report(make(broken()), ROTATE, KEEP, images())
     assert "is NOT equivariant" in report
@@ -68,7 +68,7 @@ def test_no_cause_is_named_where_the_inside_cannot_be_watched(make):
     assert_equivariant(good, ROTATE, KEEP, images())
 
 
-@pytest.mark.parametrize("make", [scripted, traced, exported])
+@pytest.mark.parametrize("make", [scripted, traced, exported], ids=lambda f: f.__name__)
 def test_a_hidden_part_is_blamed_itself_and_not_what_follows(make):
     """Hooks on a scripted part are not called: the layer after it was blamed."""
     part = make(nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), nn.Tanh()).eval())
@@ -87,9 +87,11 @@ def in_place(model):
     return model
 
 
-@pytest.mark.parametrize(
-    "make", [optimized, in_place, lambda model: nn.Sequential(optimized(model))]
-)
+def part_of_one(model):
+    return nn.Sequential(optimized(model))
+
+
+@pytest.mark.parametrize("make", [optimized, in_place, part_of_one], ids=lambda f: f.__name__)
 @pytest.mark.parametrize("run_before", [False, True])
 def test_a_compiled_module_is_watched_uncompiled(make, run_before):
     model = make(broken())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,7 +15,8 @@ from equitune.differences import TOLERANCES, difference, double, matrix_between,
 DIRECTIONS = {"row": (-2, 1), "column": (-1, 1), "-row": (-2, -1), "-column": (-1, -1)}
 
 
-class Vectors(NamedTuple):
+@dataclass(frozen=True)
+class Vectors:
     """Says that an axis of a tensor holds the components of vectors, which turn with the pixels.
 
     Attributes:
@@ -212,7 +213,7 @@ def _linear(action: Action, x: Tensor, allowed: float) -> Iterator[str]:
 
 def _turning(action: Action, x: Tensor, vectors: Vectors, allowed: float) -> Iterator[str]:
     """Yield where a gradient field does not move as the gradient of the moved image."""
-    pixels, components, axis = vectors
+    pixels, components, axis = vectors.pixels, vectors.components, vectors.axis
     _check_vectors(action, x, vectors)
     f = sum(x.select(axis, i) / (i + 1) for i in range(len(components)))
     assert isinstance(f, Tensor)  # for the type checker: there is a component
@@ -253,7 +254,7 @@ def shown(matrix: Tensor) -> str:
 
 def _check_vectors(action: Action, x: Tensor, vectors: Vectors) -> None:
     """Refuse what does not describe x."""
-    pixels, components, axis = vectors
+    pixels, components, axis = vectors.pixels, vectors.components, vectors.axis
     if unknown := [c for c in components if c not in DIRECTIONS]:
         raise ValueError(f"component {unknown[0]!r}: expected one of {', '.join(DIRECTIONS)}")
     if pixels.group != action.group:
