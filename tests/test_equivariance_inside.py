@@ -88,7 +88,9 @@ def in_place(model):
 
 
 @pytest.mark.parametrize(
-    "make", [optimized, in_place, lambda model: nn.Sequential(optimized(model))]
+    "make",
+    [optimized, in_place, lambda model: nn.Sequential(optimized(model))],
+    ids=["optimized", "in place", "inside"],
 )
 @pytest.mark.parametrize("run_before", [False, True])
 def test_a_compiled_module_is_watched_uncompiled(make, run_before):
