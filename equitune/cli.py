@@ -204,8 +204,12 @@ def docs() -> None:
 
 def main() -> None:
     """Run the command line: one line and exit code 1 for whatever goes wrong, 75 to go on later."""
-    interruption.listen()
-    code = run(sys.argv[1:])
+    try:
+        interruption.listen()
+        code = run(sys.argv[1:])
+    except Interrupted as error:  # before the command began, or after it ended
+        _say(f"equitune: stopped: {error}")
+        code = interruption.EXIT_CODE
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has left
@@ -215,6 +219,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
+    interruption.begin()
     try:
         command = typer.main.get_command(app)  # inside: a signal may come this early
         result = command.main(arguments or ["--help"], prog_name="equitune", standalone_mode=False)
@@ -230,6 +235,9 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         message = "interrupted"
     except Exception as error:
+        if stop := interruption.raised():
+            _say(f"equitune: stopped: {stop}")
+            return interruption.EXIT_CODE
         message = " ".join(str(error).split()) or type(error).__name__
         if not isinstance(error, PLAIN):
             message = f"{type(error).__name__}: {message}"
@@ -249,7 +257,7 @@ def _record(text: str) -> None:
     if logger.isEnabledFor(logging.DEBUG):
         typer.echo(text, err=True)
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.FileHandler):
+        if isinstance(handler, logging.FileHandler) and handler.stream:  # None once it is closed
             with suppress(OSError):  # its disk may be what is full
-                handler.stream.write(text)  # type: ignore[union-attr]
+                handler.stream.write(text)
                 handler.flush()

@@ -14,6 +14,7 @@ EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: the same command, again, may succee
 LONGEST_MARGIN = 60.0  # seconds that are left for writing a state
 
 _asked: str | None = None  # why the process is to stop, by a signal
+_raised: str | None = None  # the last `Interrupted` of this command
 _deadline: float | None = None  # of the monotonic clock
 _deferred = 0
 
@@ -29,6 +30,21 @@ def listen() -> None:
     """Take SIGTERM and SIGINT as requests to stop."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _receive)
+
+
+def begin() -> None:
+    """Forget what was raised before: a command begins."""
+    global _raised
+    _raised = None
+
+
+def raised() -> str | None:
+    """Return why `Interrupted` was raised since the command began, None if it was not.
+
+    A library may call Python from C and put an error of its own in its place, as torch does where
+    it asks an object for its shape: whoever reports an error asks here first.
+    """
+    return _raised
 
 
 def allot(minutes: float) -> None:
@@ -70,10 +86,11 @@ def deferred() -> Iterator[None]:
 
 
 def _receive(number: int, _frame: FrameType | None) -> None:
-    global _asked
+    global _asked, _raised
     if _deferred and (number == signal.SIGTERM or _asked is None):
         _asked = f"{signal.Signals(number).name} asks it to stop"
     elif number == signal.SIGINT:
         raise KeyboardInterrupt
     else:
-        raise Interrupted(f"{signal.Signals(number).name} asks it to stop")
+        _raised = f"{signal.Signals(number).name} asks it to stop"
+        raise Interrupted(_raised)

@@ -21,7 +21,7 @@ def name(value):
         text = value.__name__
     else:
         text = _literal(value)
-    return text if text is not None and len(text) <= LONGEST and text != "<lambda>" else None
+    return text if text is not None and len(text) <= LONGEST else None
 
 
 def _literal(value):

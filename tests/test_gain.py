@@ -36,7 +36,7 @@ def plain_loop(model, act, back, elements, x):
     return value, spread / len(each) ** 0.5
 
 
-@pytest.mark.parametrize("action", [Rotate90(), RotateFlip(), Flip()])
+@pytest.mark.parametrize("action", [Rotate90(), RotateFlip(), Flip()], ids=repr)
 @pytest.mark.parametrize("batch_size", [2, 64])
 def test_an_invariant_forecast_is_that_of_the_plain_loop(action, batch_size):
     model, x = network(), pictures()
@@ -63,7 +63,7 @@ def test_an_equivariant_forecast_moves_the_outputs_back():
     assert abs(kept.value - found.value) > 1e-3
 
 
-@pytest.mark.parametrize("action", [Rotate90(), RotateFlip()])
+@pytest.mark.parametrize("action", [Rotate90(), RotateFlip()], ids=repr)
 def test_on_whole_orbits_the_gain_is_the_difference_of_the_losses(action):
     """Inputs closed under the group and labels that are the same all over an orbit, any labels."""
     model, x = network(), pictures()

@@ -34,12 +34,10 @@ def collected(root, ahead, **environment):
 def test_every_process_collects_the_same_tests_in_the_same_order(root):
     year = 365 * 24 * 3600
     processes = [collected(root, 0, **HERE), collected(root, year, **THERE)]
-    found = []
-    for process in processes:
-        said = process.communicate()[0]
-        assert process.returncode == 0, said
-        found.append([line for line in said.splitlines() if "::" in line])
-    first, second = found
+    said = [process.communicate()[0] for process in processes]
+    for process, text in zip(processes, said, strict=True):
+        assert process.returncode == 0, text[-2000:]
+    first, second = ([line for line in text.splitlines() if "::" in line] for text in said)
     assert len(first) > 1000
     assert [pair for pair in zip(first, second, strict=True) if len(set(pair)) > 1] == []
 
@@ -50,8 +48,8 @@ class Thing:
 
 @pytest.mark.parametrize(
     "value",
-    [b"1", Thing(), lambda: 0, torch.ones(1), [1] * 101, [b"1"], {"a": Thing()}, {Thing: 1}],
-    ids=["bytes", "object", "lambda", "tensor", "long", "bytes inside", "object inside", "key"],
+    [b"1", Thing(), torch.ones(1), [1] * 101, [b"1"], {"a": Thing()}, {Thing: 1}],
+    ids=["bytes", "object", "tensor", "long", "bytes inside", "object inside", "key"],
 )
 def test_a_value_without_a_text_of_its_own_is_given_none(value):
     assert ids.name(value) is None
@@ -61,6 +59,7 @@ def test_a_value_is_named_by_what_it_holds():
     assert ids.name("a text") == "a text"
     assert ids.name(torch.float32) == "float32"
     assert ids.name(Thing) == "Thing"
+    assert ids.name(collected) == "collected"
     assert ids.name(None) == "None"
     assert ids.name([1, ("a", None), {"b": 0.5}]) == "[1, ['a', None], {'b': 0.5}]"
     # of a set no order is promised

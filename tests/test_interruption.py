@@ -91,3 +91,32 @@ def test_a_command_that_is_stopped_while_it_reads_its_options_goes_on_later(monk
     monkeypatch.setattr(cli.typer.main, "get_command", stopped)
     assert cli.run(["config", "docs"]) == interruption.EXIT_CODE
     assert capsys.readouterr().err == "equitune: stopped: SIGTERM asks it to stop\n"
+
+
+def test_an_error_in_the_place_of_the_interruption_is_none(monkeypatch, capsys):
+    """As of a library that calls Python from C and takes whatever is raised for its own failure."""
+
+    def replaced(_):
+        try:
+            send(signal.SIGTERM)
+        except interruption.Interrupted:
+            raise ValueError("data.safetensors is truncated") from None
+
+    monkeypatch.setattr(cli.typer.main, "get_command", replaced)
+    assert cli.run(["config", "docs"]) == interruption.EXIT_CODE
+    assert capsys.readouterr().err == "equitune: stopped: SIGTERM asks it to stop\n"
+
+    def wrong(_):
+        raise ValueError("of another kind")
+
+    monkeypatch.setattr(cli.typer.main, "get_command", wrong)
+    assert cli.run(["config", "docs"]) == 1  # the next command has not been interrupted
+    assert capsys.readouterr().err == "equitune: error: of another kind\n"
+
+
+def test_a_signal_before_the_command_begins_is_no_error(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "run", lambda _: send(signal.SIGTERM))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == interruption.EXIT_CODE
+    assert capsys.readouterr().err == "equitune: stopped: SIGTERM asks it to stop\n"

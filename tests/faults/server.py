@@ -21,9 +21,15 @@ while line := sys.stdin.readline():
     listening, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
-        interruption.listen()
-        os.close(tell)
-        os._exit(cli.run(json.loads(line)))
+        sys.argv[1:] = json.loads(line)
+        try:
+            interruption.listen()
+            os.close(tell)
+            cli.main()
+        except interruption.Interrupted:  # before `main` began
+            os._exit(interruption.EXIT_CODE)
+        except SystemExit as ended:
+            os._exit(ended.code)
     os.close(tell)
     os.read(listening, 1)  # its end: from here on it takes signals as a command does
     os.close(listening)

@@ -109,6 +109,10 @@ def test_samples_that_fail_on_the_way_leave_no_file(tmp_path):
         "truth value for an integer",
         "float for an integer",
         "integer for a text",
+        "blanks in a piece",
+        "another text",
+        "text for a list",
+        "integers for texts",
         "no UTF-8",
     ],
 )

@@ -104,6 +104,7 @@ def test_of_one_seed_the_interval_is_of_the_images():
             "not shown: equi-tuned and fine-tuned differ by 0.0 points of accuracy [-",
         ),
     ],
+    ids=["better", "worse", "equal"],
 )
 def test_the_answer_is_said_whichever_it_is(rights, beginning):
     table = gains.gains(scores(rights))
