@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from equitune.differences import difference
+
 Model = Callable[..., Any]
 LARGE = 1_000_000  # elements; buffers of this size hold weights or tables, and no running state
 
@@ -36,13 +38,9 @@ def row_mixing(model: Model, parts: Sequence[Sequence[Any]], batched: Sequence[b
     columns = zip(zip(*parts, strict=True), batched, strict=True)
     together = model(*(torch.cat(xs) if has else xs[0] for xs, has in columns))
     expected = torch.cat(alone)
-    if not expected.numel() or together.shape[:1] != expected.shape[:1]:
+    if together.shape[:1] != expected.shape[:1]:
         return 0.0  # likewise
-    if together.shape != expected.shape:
-        return float("inf")
-    difference = (together - expected).abs().double()
-    size = expected.abs().double().amax()
-    return float(torch.where(difference == 0, 0, difference / size).nan_to_num(0.0).amax())
+    return difference(together, expected, expected)
 
 
 def mixes_rows(module: nn.Module, parts: Sequence[Sequence[Any]], batched: Sequence[bool]) -> float:

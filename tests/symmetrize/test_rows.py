@@ -156,3 +156,8 @@ def test_mixing_is_measured_relative_to_the_largest_output():
     assert row_mixing(lambda x: x - x.mean(0), parts, [True]) == 2.0  # -3 for -1
     assert row_mixing(lambda x: x, parts, [True]) == 0.0
     assert row_mixing(lambda x: x @ x.T, parts, [True]) == float("inf")
+
+    def masked(x):  # an output may hold infinite values, as masked logits do
+        return torch.cat([x - x.mean(0), torch.full_like(x, -torch.inf)], 1)
+
+    assert row_mixing(masked, parts, [True]) == 2.0
