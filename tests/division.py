@@ -10,6 +10,7 @@ LONGEST = (
     "tests/workflow/test_closed_network.py",
     "tests/faults/test_killed_training.py",
     "tests/workflow/test_messages.py",
+    "tests/workflow/test_packages.py",
     "tests/faults/test_disks.py",
     "tests/test_ids.py",
     "tests/docs/test_code.py",

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import division
 import ids
 import pytest
 import torch
@@ -73,3 +74,10 @@ def test_a_value_without_an_id_ends_the_collection(pytestconfig):
     with pytest.raises(pytest.UsageError, match=r"content has a value without an id, of type byt"):
         refuse(config=pytestconfig, val=b"1", argname="content")
     assert refuse(config=pytestconfig, val={"a": 1}, argname="content") == "{'a': 1}"
+
+
+def test_the_files_that_begin_first_are_there(root):
+    assert [file for file in division.LONGEST if not (root / file).is_file()] == []
+    assert len(set(division.LONGEST)) == len(division.LONGEST)
+    ranks = [division.rank(f"{file}::test_x") for file in (*division.LONGEST, "tests/test_cli.py")]
+    assert ranks == sorted(set(ranks))
