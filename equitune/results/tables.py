@@ -183,6 +183,7 @@ TEXT = {
     "element",
     "experiment",
     "group",
+    "image",
     "label",
     "machine",
     "measure",

@@ -74,7 +74,7 @@ def test_nothing_to_compare_is_said(gains):
 
 
 def test_an_unknown_method_is_named(gains):
-    with pytest.raises(ValueError, match="unknown method equitunee; did you mean 'equitune'"):
+    with pytest.raises(ValueError, match="unknown method 'equitunee'; did you mean 'equitune'"):
         figures.image_gains(gains.assign(method="equitunee"))
 
 
