@@ -121,7 +121,7 @@ def test_every_file_that_a_shipped_configuration_can_fetch_has_a_row(root):
         kinds = ("samples", "package", "tfidf")
         named |= {each.location for each in language if each.kind in kinds}
         named |= {each.text for each in chosen.language.sources.values()} - {None, "corpus"}
-        named |= {f"{name}_imagenet" for name in chosen.image.architectures}
+        named |= {f"{chosen.image.network(name)}_imagenet" for name in chosen.image.architectures}
         assert named | {"cifar10", "regard_dev", "regard_test"} <= known.keys(), file
         for each in language:
             if each.kind in ("hub", "transformer"):

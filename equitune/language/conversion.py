@@ -78,9 +78,13 @@ def read(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
             raise ValueError(f"{file} is no GGUF: expected a file that begins with {MAGIC!r}")
     names = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**names)
+        tokenizer = AutoTokenizer.from_pretrained(**names, trust_remote_code=False)
         model, report = AutoModelForCausalLM.from_pretrained(
-            **names, dtype=DTYPE, output_loading_info=True
+            **names,
+            use_safetensors=True,  # nothing pickled, whatever else lies in the folder
+            trust_remote_code=False,
+            dtype=DTYPE,
+            output_loading_info=True,
         )
     except MemoryError:
         raise

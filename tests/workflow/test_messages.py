@@ -72,7 +72,7 @@ def test_an_unknown_file_of_samples_is_one_line(snakemake, small, tmp_path):
         ),
         (
             {"language": {"models": ["smal"]}},
-            "config: language.models: unknown model 'smal'; did you mean 'small'?",
+            "config: language.models: unknown model 'smal'; did you mean 'small' or 'smollm2'?",
         ),
     ],
 )
