@@ -1,6 +1,6 @@
 """How `EquiCausalLM` is saved and loaded: what was saved comes back the same, or one line says why.
 
-What the group does stands in config.json; the state holds the weights, and 16 numbers that stand
+What the group does stands in config.json; the state holds the weights, and numbers that stand
 for the action.
 """
 
