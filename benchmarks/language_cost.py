@@ -44,7 +44,7 @@ def contestants(precision: torch.dtype, device: str) -> dict[str, tuple[Callable
     permutation = torch.arange(plain.config.vocab_size)
     permutation[[MAN, WOMAN]] = torch.tensor([WOMAN, MAN])
     action = TokenPermutation.generated_by(permutation)
-    model = EquiCausalLM.wrap(plain, action.to(device))
+    model = EquiCausalLM.wrap(plain, action)
     family = [[THE, who, *context] for context in CONTEXTS for who in (MAN, WOMAN)]
     prompts = [family[place % len(family)] for place in range(PROMPTS)]
     ids, mask = (x.to(device) for x in padded(prompts, END))
