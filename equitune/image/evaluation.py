@@ -182,7 +182,7 @@ def score_rows(
     columns |= {f"{way}_brier": brier(logits, labels) for way, logits in ways.items()}
     lists = {name: values.double().tolist() for name, values in columns.items()}
     return [
-        run | {"image": key} | {name: values[row] for name, values in lists.items()}
+        run | {"image_id": key} | {name: values[row] for name, values in lists.items()}
         for row, key in enumerate(known)
     ]
 

@@ -91,11 +91,11 @@ def interval(differences: pd.DataFrame, column: str) -> tuple[float, float]:
     """Return the ends of the 95 % interval of a mean difference; see the head of this module.
 
     Args:
-        differences: a row an image and seed, with the columns image and seed.
+        differences: a row an image and seed, with the columns image_id and seed.
         column: which difference.
     """
     tail = (1 + CONFIDENCE) / 2
-    images = differences.groupby("image")[column].mean()
+    images = differences.groupby("image_id")[column].mean()
     seeds = differences.groupby("seed")[column].mean()
     half = stats.norm.ppf(tail) * float(images.std()) / sqrt(len(images))
     if len(seeds) > 1:
@@ -110,7 +110,7 @@ def _compared(
 ) -> list[dict[str, object]]:
     """Return a row a measure, none where a model is missing or one image alone is shared."""
     differences = _differences(ours, theirs)
-    if differences["image"].nunique() < 2:
+    if differences["image_id"].nunique() < 2:
         return []
     rows = []
     for score, (measure, sign) in MEASURES.items():
@@ -122,7 +122,7 @@ def _compared(
                 "gain": gain,
                 "low": low,
                 "high": high,
-                "images": differences["image"].nunique(),
+                "images": differences["image_id"].nunique(),
                 "seeds": differences["seed"].nunique(),
                 "answer": _answer(method, against, measure, gain, low, high),
             }
@@ -140,7 +140,7 @@ def _measured_by(rows: pd.DataFrame, group: str) -> pd.DataFrame:
 
 def _differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
     """Return ours minus theirs for each seed and image that both have, equal images averaged."""
-    keys, scores = ["seed", "image"], list(IMAGE_SCORES)
+    keys, scores = ["seed", "image_id"], list(IMAGE_SCORES)
     first, second = (rows.groupby(keys)[scores].mean() for rows in (ours, theirs))
     return (first - second).dropna().reset_index()
 

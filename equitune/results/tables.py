@@ -61,7 +61,7 @@ IMAGE_EXAMPLE_COLUMNS = (
 )
 # what a model makes of each test image: 1 or 0, and the Brier score
 IMAGE_SCORES = ("upright_correct", "rotated_correct", "upright_brier", "rotated_brier")
-IMAGE_SCORE_COLUMNS = (*IMAGE_KEYS, "seed", "measured_by", "image", *IMAGE_SCORES)
+IMAGE_SCORE_COLUMNS = (*IMAGE_KEYS, "seed", "measured_by", "image_id", *IMAGE_SCORES)
 IMAGE_GAIN_COLUMNS = (
     "dataset",
     "architecture",
@@ -183,7 +183,7 @@ TEXT = {
     "element",
     "experiment",
     "group",
-    "image",
+    "image_id",
     "label",
     "machine",
     "measure",

@@ -131,5 +131,5 @@ def test_every_image_has_its_scores(dataset, evaluated):
             for chance, label in zip(chances, test.labels.tolist(), strict=True)
         ]
         assert own["upright_brier"].tolist() == pytest.approx(expected, abs=1e-5)
-    assert scores["image"].nunique() == len(test)
+    assert scores["image_id"].nunique() == len(test)
     assert set(scores["measured_by"]) == {"rotate90", "flip"}

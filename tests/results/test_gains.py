@@ -26,7 +26,7 @@ def scores(correct, seeds=(0, 1, 2), images=40, cell=("digits", "resnet18"), gro
                 "group": "identity" if method in IDENTITY else group,
                 "seed": seed,
                 "measured_by": group,
-                "image": f"{image:032x}",
+                "image_id": f"{image:032x}",
                 "upright_correct": 1.0,
                 "rotated_correct": right,
                 "upright_brier": 0.1,
@@ -128,8 +128,8 @@ def test_images_are_matched_and_not_counted_twice():
     """Rows in another order, an image that one model lacks, and two equal images of a test set."""
     table = scores(better, seeds=(0,))
     image = f"{3:032x}"
-    lacks = (table["method"] == "equitune") & (table["image"] == image)
-    twice = table[table["image"] == f"{5:032x}"]
+    lacks = (table["method"] == "equitune") & (table["image_id"] == image)
+    twice = table[table["image_id"] == f"{5:032x}"]
     mixed = pd.concat([table[~lacks].sample(frac=1, random_state=0), twice])
     row = chosen(gains.gains(mixed), against="finetune", measure="rotated_accuracy")
     rest = [i for i in range(40) if i != 3]
