@@ -146,9 +146,8 @@ def _few(unscored: float, scorer: str = "the scorer") -> str:
     """Return a warning where a scorer recognises too few texts."""
     if unscored <= tables.UNSCORED:
         return ""
-    return (
-        f"{scorer} recognises something in {math.floor(100 * (1 - unscored))} % of the texts only"
-    )
+    percent = math.floor(100 * (1 - unscored) + 1e-9)  # half is not few
+    return f"{scorer} recognises something in {percent} % of the texts only"
 
 
 def _thin(gap: Gap, rows: Rows, label: str) -> str:

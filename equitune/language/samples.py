@@ -109,7 +109,7 @@ def read_samples(path: Path) -> list[Sample]:
 
 def restore(row: Mapping[str, Any]) -> Sample:
     """Return a sample from its entries, as `asdict` gives them and JSON gives them back."""
-    pieces = row[PIECES]
+    pieces = row.get(PIECES)  # a state of an earlier version has none
     return Sample(**{**row, PIECES: None if pieces is None else tuple(pieces)})
 
 

@@ -60,6 +60,9 @@ def test_pieces_come_back_and_may_be_missing(tmp_path):
     assert "pieces" not in second  # as in files of earlier versions
     assert restore(asdict(cut)) == restore(json.loads(json.dumps(asdict(cut)))) == cut
     assert restore(asdict(SAMPLE)) == SAMPLE
+    earlier = asdict(SAMPLE)
+    del earlier["pieces"]
+    assert restore(earlier) == SAMPLE
 
 
 def test_no_letter_or_separator_of_a_text_is_lost(tmp_path):
