@@ -8,6 +8,7 @@ from typing import Any
 LONGEST = 100  # letters of a name that is looked up; comparing longer ones takes too long
 LISTED = 20  # names in a message
 SHORT = 200  # letters of a value in a message
+RENAMED = {"gpt2": "plain"}  # methods, as version 0.1.0 called them and as they are called now
 
 _repr = reprlib.Repr()
 _repr.maxlevel, _repr.maxstring, _repr.maxother = 3, 60, 60
@@ -21,6 +22,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
         known: what could have been meant.
     """
     known = list(known)
+    if RENAMED.get(word) in known:
+        return f"; it is called {RENAMED[word]!r} now"
     sought = [name for name in known if len(name) <= LONGEST and len(word) <= LONGEST]
     close = difflib.get_close_matches(word, sought, n=2, cutoff=0.5)
     if close:

@@ -105,6 +105,11 @@ def test_every_key_has_a_meaning():
         ("scan.seeds", [0, 1, 0], "scan.seeds: 0 stands there twice"),
         ("scan.groups.add_jump", ["verbs", "verbs"], "scan.groups.add_jump: 'verbs' stands there"),
         (
+            "language.methods",
+            ["gpt2", "equi"],
+            "language.methods[0]: unknown value 'gpt2'; it is called 'plain' now",
+        ),
+        (
             "language.models",
             ["small", "gpt3"],
             "models: unknown model 'gpt3'; did you mean 'gpt2'?",

@@ -250,7 +250,7 @@ def model(tmp_path):
 
 
 def measure(folder):
-    arguments = ["language", "measure", "--base", folder, "--method", "gpt2", "--task", "respect"]
+    arguments = ["language", "measure", "--base", folder, "--method", "plain", "--task", "respect"]
     return [*arguments, "--axes", "{gender: gender_short}", "--output", folder / "out.csv"]
 
 

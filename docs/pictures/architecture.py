@@ -49,7 +49,7 @@ MOTTOS = {
     "core": "mathematics on tensors; no experiment, no Snakemake",
     "services": "settings, files, downloads, devices; no group, no experiment",
 }
-HUES = ("gpt2", "finetune", "equizero", "equitune_augment", "equitune", "lambda_equitune")
+HUES = ("plain", "finetune", "equizero", "equitune_augment", "equitune", "lambda_equitune")
 COLOURS = {name: METHODS[method][1] for name, method in zip(FLOORS, HUES, strict=True)}
 WIDTH, LINE, GAP = 6.9, 0.21, 0.34  # inches: of a floor, of a line of text, between floors
 LETTERS = 92  # in a line

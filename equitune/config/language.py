@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from equitune.config.base import STRICT, Name, Place, Seed, Training, about, repeated
 from equitune.names import nearest
 
-LanguageMethod = Literal["gpt2", "equi", "relaxed"]
+LanguageMethod = Literal["plain", "equi", "relaxed"]
 Regard = Literal["positive", "neutral", "negative", "other"]
 REGARD_LABELS: tuple[Regard, ...] = get_args(Regard)
 LANGUAGE_METHODS: tuple[LanguageMethod, ...] = get_args(LanguageMethod)
@@ -109,7 +109,7 @@ class Language:
     methods: Annotated[
         list[LanguageMethod],
         about(
-            "gpt2: a model as it is; equi: exactly fair; relaxed: but for general words",
+            "plain: a model as it is; equi: exactly fair; relaxed: but for general words",
             min_length=1,
         ),
     ]

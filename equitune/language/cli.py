@@ -29,7 +29,7 @@ Axes = Annotated[str, typer.Option(help="{axis: lexicon}, a shipped one or a fil
 Base = Annotated[Path, typer.Option(help="Folder of the pretrained model.")]
 Block = Annotated[int | None, typer.Option(help="Tokens in a block of the text; else lines.")]
 Forms = Annotated[bool, typer.Option("--forms", help="Capitalised and initial forms move too.")]
-Method = Annotated[str, typer.Option(help="gpt2, equi or relaxed.")]
+Method = Annotated[str, typer.Option(help="plain, equi or relaxed.")]
 Model = Annotated[str, typer.Option(help="Name of the model, as it stands in the tables.")]
 Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
 PromptFile = Annotated[Path | None, typer.Option(help="Prompts of your own; else those shipped.")]

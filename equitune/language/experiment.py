@@ -157,7 +157,7 @@ def generate(
     Args:
         base: the pretrained model's folder.
         name: what the model is called in the tables.
-        method: gpt2, equi or relaxed.
+        method: plain, equi or relaxed.
         axes: for each axis its lexicon, a shipped name or a file.
         tasks: names in the file of prompts.
         sampling: how many texts, and how they are continued.
@@ -256,7 +256,7 @@ def measure(
 
     Args:
         base: the pretrained model's folder.
-        method: gpt2, equi or relaxed.
+        method: plain, equi or relaxed.
         axes: for each axis its lexicon, a shipped name or a file.
         tasks: names in the file of prompts.
         text: what perplexity is measured on; None: it is left empty.
@@ -284,7 +284,7 @@ def measure(
         value = plain
         if parts is not None and value is None:
             value = measures.perplexity(wrapped, parts)
-        if method == "gpt2":
+        if method == "plain":
             plain = value  # of no axis in particular
         for task in tasks:
             asked = [torch.tensor(encode_prompt(tokenizer, p.text)) for p in asked_for[axis, task]]

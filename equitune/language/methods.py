@@ -79,7 +79,7 @@ def build(
     """
     if method not in LANGUAGE_METHODS:
         raise ValueError(f"unknown method {method!r}{nearest(method, LANGUAGE_METHODS)}")
-    if method == "gpt2":
+    if method == "plain":
         return EquiCausalLM.wrap(model)
     words = words_on(lexicon, tokenizer, vocabulary(model), forms=forms)
     relaxed = method == "relaxed"
@@ -102,7 +102,7 @@ def moved_ids(
     try:
         action = words_on(lexicon, tokenizer, size, forms=forms).action
     except ValueError:
-        if method == "gpt2":  # nothing of it is moved
+        if method == "plain":  # nothing of it is moved
             return None
         raise
     ids = torch.arange(size)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from equitune.files import atomic_write, sha256
-from equitune.names import nearest, show
+from equitune.names import RENAMED, nearest, show
 from equitune.texts import read_text
 
 if TYPE_CHECKING:
     from equitune.language.prompts import Prompt
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Sample:
 
     Attributes:
         model: name in the configuration.
-        method: gpt2, equi or relaxed.
+        method: plain, equi or relaxed.
         axis: of the prompt.
         task: of the prompt.
         demographic: as the prompt names it.
@@ -102,6 +105,10 @@ def read_samples(path: Path) -> list[Sample]:
         if missing := [key for key in KEYS if key not in entry]:
             raise ValueError(f"{where}: {', '.join(missing)} missing; expected {', '.join(KEYS)}")
         samples.append(Sample(**entry, pieces=pieces))
+    if old := sorted(RENAMED.keys() & {sample.method for sample in samples}):
+        logger.warning("%s: method %s is read as %s", path, old[0], RENAMED[old[0]])
+        names = [RENAMED.get(sample.method, sample.method) for sample in samples]
+        samples = [replace(x, method=name) for x, name in zip(samples, names, strict=True)]
     if not samples:
         raise ValueError(f"{path} holds no samples: expected one JSON object a line")
     return samples
@@ -136,7 +143,7 @@ def read_published(path: Path, prompts: Iterable[Prompt], model: str) -> list[Sa
         samples.append(
             Sample(
                 model=model,
-                method="gpt2",
+                method="plain",
                 axis=found.axis,
                 task=found.task,
                 demographic=found.demographic,

@@ -16,7 +16,7 @@ PUBLISHED = "#000000"
 # corresponds to them in the other experiments.
 METHODS: dict[str, tuple[str, str]] = {
     "pretrained": ("pretrained", "#999999"),
-    "gpt2": ("plain", "#999999"),  # whatever language model it is
+    "plain": ("plain", "#999999"),
     "finetune": ("fine-tuned", "#E69F00"),
     "finetune_augment": ("fine-tuned, augmented", "#D55E00"),
     # a darker shade of the one above: the same method, longer

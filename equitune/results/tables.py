@@ -1,6 +1,7 @@
 """Tables: gather the runs' rows, check their columns, summarize over seeds; draws nothing."""
 
 import io
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +10,10 @@ import pandas as pd
 
 from equitune.config import REGARD_LABELS
 from equitune.files import atomic_write
-from equitune.names import LONGEST, shorten, show
+from equitune.names import LONGEST, RENAMED, shorten, show
 from equitune.texts import read_text
+
+logger = logging.getLogger(__name__)
 
 SCAN_COLUMNS = (
     "task",
@@ -213,7 +216,8 @@ def read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     Args:
         path: CSV file.
         columns: the columns that must be there, but for `ADDED`, which are left empty where they
-            are missing; further ones are kept.
+            are missing; further ones are kept. Methods that have another name now are read under
+            it, and the log says so.
 
     Raises:
         ValueError: the file is missing or no CSV, columns are missing, or one of numbers holds
@@ -228,6 +232,9 @@ def read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise ValueError(f"{path} does not exist: run snakemake, or lay the table there") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{path} is no CSV table: {' '.join(str(error).split())}") from error
+    if "method" in table and (old := sorted(RENAMED.keys() & set(table["method"]))):
+        logger.warning("%s: method %s is read as %s", path, old[0], RENAMED[old[0]])
+        table["method"] = table["method"].replace(RENAMED)
     absent = [column for column in columns if column not in table]
     if missing := [column for column in absent if column not in ADDED]:
         raise ValueError(f"{path} lacks the columns {', '.join(missing)}; see results/README.md")

@@ -24,7 +24,7 @@ PROMPTS = {"axes": {"gender": {"man": "man", "woman": "woman"}}, "tasks": {"work
 SAMPLES = [
     {
         "model": "mine",
-        "method": "gpt2",
+        "method": "plain",
         "axis": "gender",
         "task": "work",
         "demographic": who,

@@ -87,7 +87,7 @@ def evaluate(tmp_path, prompts):
 @pytest.fixture
 def samples(tmp_path):
     """Two texts, of a man and of a woman."""
-    shared = {"model": "mine", "method": "gpt2", "axis": "gender", "task": "work", "seed": 0}
+    shared = {"model": "mine", "method": "plain", "axis": "gender", "task": "work", "seed": 0}
     shared |= {"context": "worked as", "sample": 0, "model_hash": "0"}
     texts = {"man": f" a {GOOD} cook.", "woman": f" a {BAD} cook."}
     lines = [
@@ -200,7 +200,7 @@ def test_a_vocabulary_that_is_not_the_tokenizers_is_one_line(
         ({"method": "equl"}, "unknown method 'equl'; did you mean 'equi'"),
         ({"axes": "[gender]"}, "--axes is ['gender']: expected {axis: lexicon}"),
         ({"axes": "{gender: ["}, "--axes is no YAML"),
-        ({"method": "gpt2", "axes": "{gendre: gender}"}, "'gendre'; did you mean 'gender'"),
+        ({"method": "plain", "axes": "{gendre: gender}"}, "'gendre'; did you mean 'gender'"),
     ],
 )
 def test_bad_options_are_one_line_and_leave_nothing(

@@ -39,7 +39,7 @@ def everywhere(*continuations):
     }
 
 
-def samples_of(texts, method="gpt2"):
+def samples_of(texts, method="plain"):
     """Samples of axis gender and task respect: {demographic: {context: continuations}}."""
     return [
         Sample(
@@ -107,7 +107,7 @@ def test_shares_and_gap_are_those_worked_out_by_hand(evaluate):
     (row,) = fairness.to_dict("records")
     assert (row["model"], row["method"], row["axis"], row["task"]) == (
         "small",
-        "gpt2",
+        "plain",
         "gender",
         "respect",
     )
@@ -145,7 +145,7 @@ def test_sentiment_is_the_mean_of_the_texts_that_were_scored(evaluate):
 
 
 def test_each_file_is_a_method_with_the_measures_of_its_folder(evaluate):
-    methods = ("gpt2", "equi")
+    methods = ("plain", "equi")
     measures = [
         pd.DataFrame([("gender", "respect", tv, 7.5)], columns=tables.MEASURE_COLUMNS)
         for tv in (0.25, 0)
@@ -155,7 +155,7 @@ def test_each_file_is_a_method_with_the_measures_of_its_folder(evaluate):
     assert list(fairness["method"]) == list(methods)
     assert list(fairness["counterfactual_tv"]) == [0.25, 0]
     assert list(fairness["perplexity"]) == [7.5, 7.5]
-    assert list(regard["method"]) == ["gpt2", "gpt2", "equi", "equi"]
+    assert list(regard["method"]) == ["plain", "plain", "equi", "equi"]
     assert list(texts["method"].value_counts()) == [8, 8]
 
 

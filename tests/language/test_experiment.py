@@ -162,7 +162,7 @@ def test_samples_are_of_every_prompt_and_the_same_bytes_again(base, tmp_path, me
     ]
     assert {(s.model, s.method) for s in samples} == {("small", method)}
     assert all(s.prompt == f"The {s.demographic} {s.context}" for s in samples)
-    assert len({s.model_hash for s in samples}) == (1 if method == "gpt2" else len(AXES))
+    assert len({s.model_hash for s in samples}) == (1 if method == "plain" else len(AXES))
     assert not any("\n" in s.continuation or "<|" in s.continuation for s in samples)
     words = [s.continuation.replace(".", " .").split() for s in samples]
     assert max(map(len, words)) == 5
@@ -176,7 +176,7 @@ def test_another_seed_model_or_method_gives_other_samples(base, tmp_path):
     assert not {s.seed for s in first} & {s.seed for s in again}
     assert [s.continuation for s in first] != [s.continuation for s in again]
     assert {s.model_hash for s in first} == {s.model_hash for s in again}
-    plain = generate(base, tmp_path / "plain.jsonl", "gpt2")
+    plain = generate(base, tmp_path / "plain.jsonl", "plain")
     relaxed = generate(base, tmp_path / "relaxed.jsonl", "relaxed")
     for one, other in ((first, plain), (first, relaxed), (plain, relaxed)):
         assert not {s.model_hash for s in one} & {s.model_hash for s in other}
@@ -274,7 +274,7 @@ def test_a_plain_model_needs_no_lexicon_that_fits_its_tokens(base, tmp_path):
     lexicon = tmp_path / "lexicon.yaml"
     lexicon.write_text("demographics: [man, gentlewoman]\nequality: []\ngeneral: []\n")
     axes = {"gender": str(lexicon)}
-    samples = generate(base, tmp_path / "plain.jsonl", "gpt2", axes)
+    samples = generate(base, tmp_path / "plain.jsonl", "plain", axes)
     assert {s.pieces for s in samples} == {None}
     with pytest.raises(ValueError, match="'gentlewoman'"):
         generate(base, tmp_path / "fair.jsonl", "equi", axes)
@@ -304,7 +304,7 @@ def test_the_distance_of_demographics_and_perplexity_are_measured(base, texts, t
         assert perplexity == pytest.approx(torch.tensor(total / count).exp().item(), rel=1e-4)
 
 
-@pytest.mark.parametrize(("method", "times"), [("gpt2", 1), ("equi", len(AXES))])
+@pytest.mark.parametrize(("method", "times"), [("plain", 1), ("equi", len(AXES))])
 def test_the_model_as_it_is_has_one_perplexity_for_all_axes(
     base, tmp_path, monkeypatch, method, times
 ):
@@ -317,13 +317,13 @@ def test_the_model_as_it_is_has_one_perplexity_for_all_axes(
 
 
 def test_perplexity_is_left_empty_without_a_text_and_blocks_are_cut(base, texts, tmp_path):
-    table = measure(base, tmp_path / "measures.csv", "gpt2")
+    table = measure(base, tmp_path / "measures.csv", "plain")
     assert table.perplexity.isna().all()
     text = texts / "validation.txt"
-    cut = measure(base, tmp_path / "measures.csv", "gpt2", text=text, block=32)
+    cut = measure(base, tmp_path / "measures.csv", "plain", text=text, block=32)
     assert (cut.perplexity > 1).all()
     with pytest.raises(ValueError, match="64 tokens exceeds the model's context of 32: set block"):
-        measure(base, tmp_path / "measures.csv", "gpt2", text=text, block=64)
+        measure(base, tmp_path / "measures.csv", "plain", text=text, block=64)
 
 
 def test_prompts_of_unknown_words_are_one_line(base, tmp_path):
@@ -333,7 +333,7 @@ def test_prompts_of_unknown_words_are_one_line(base, tmp_path):
         experiment.generate(
             base,
             "small",
-            "gpt2",
+            "plain",
             {"gender": "gender_short"},
             ["respect"],
             SAMPLING,
@@ -381,9 +381,9 @@ def test_files_of_gpt2_are_loaded_continued_and_measured(gpt2, tmp_path, caplog,
         for method in LANGUAGE_METHODS
     }
     assert (tables["equi"].counterfactual_tv <= 1e-9).all()
-    assert (tables["gpt2"].counterfactual_tv > 0.01).all()
-    assert (tables["relaxed"].counterfactual_tv < tables["gpt2"].counterfactual_tv).all()
-    assert tables["gpt2"].perplexity.nunique() == 1
-    assert tables["equi"].perplexity[0] != tables["gpt2"].perplexity[0]
+    assert (tables["plain"].counterfactual_tv > 0.01).all()
+    assert (tables["relaxed"].counterfactual_tv < tables["plain"].counterfactual_tv).all()
+    assert tables["plain"].perplexity.nunique() == 1
+    assert tables["equi"].perplexity[0] != tables["plain"].perplexity[0]
     assert "WARNING" not in caplog.text
     assert "REPORT" not in capfd.readouterr().err

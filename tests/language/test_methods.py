@@ -98,13 +98,13 @@ def test_each_method_is_its_own_model(model_folder):
     model, tokenizer = load(model_folder, "cpu")
     built = {name: build(model, tokenizer, LEXICON, name) for name in LANGUAGE_METHODS}
     orders = {name: equi.action.group.order for name, equi in built.items()}
-    assert orders == {"gpt2": 1, "equi": 2, "relaxed": 2}
+    assert orders == {"plain": 1, "equi": 2, "relaxed": 2}
     assert all(equi.model is model for equi in built.values())
     x = torch.tensor([tokenizer("The man worked as")["input_ids"]])
     logits = {name: equi(x).logits for name, equi in built.items()}
     general = tokenizer.convert_tokens_to_ids([" he", " she"])
-    assert torch.equal(logits["gpt2"], model(x).logits)
-    assert torch.allclose(logits["relaxed"][..., general], logits["gpt2"][..., general], atol=1e-5)
+    assert torch.equal(logits["plain"], model(x).logits)
+    assert torch.allclose(logits["relaxed"][..., general], logits["plain"][..., general], atol=1e-5)
     differ = (logits["relaxed"] != logits["equi"]).flatten(0, -2).any(0).nonzero()[:, 0]
     assert sorted(differ.tolist()) == sorted(general)
     images = tokenizer.convert_tokens_to_ids([" queen", " king"])

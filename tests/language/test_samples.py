@@ -51,6 +51,14 @@ def test_samples_come_back_in_their_order(tmp_path):
     assert SAMPLE.text == "The Black person was known for a kind word."
 
 
+def test_a_method_that_has_another_name_now_is_read_under_it_and_said(tmp_path, caplog):
+    file = tmp_path / "samples.jsonl"
+    write_samples(file, [replace(SAMPLE, method="gpt2"), SAMPLE])
+    assert read_samples(file) == [replace(SAMPLE, method="plain"), SAMPLE]
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [f"{file}: method gpt2 is read as plain"]
+
+
 def test_pieces_come_back_and_may_be_missing(tmp_path):
     cut = replace(SAMPLE, pieces=(" a ", "kind", " word."))
     write_samples(tmp_path / "samples.jsonl", [cut, SAMPLE])
@@ -188,7 +196,7 @@ def test_published_texts_are_divided_into_prompt_and_continuation(tmp_path):
     ]
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     facts = {(s.model, s.method, s.axis, s.task, s.context, s.seed, s.model_hash) for s in samples}
-    assert facts == {("theirs", "gpt2", "gender", "occupation", "worked as", 0, digest)}
+    assert facts == {("theirs", "plain", "gender", "occupation", "worked as", 0, digest)}
 
 
 @pytest.mark.parametrize("order", [1, -1])

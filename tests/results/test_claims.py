@@ -26,7 +26,7 @@ PAIRS = {
     "race": "Black person/White person",
     "orientation": "gay person/straight person",
 }
-GAP = {"gpt2": -0.3, "equi": 0.01, "relaxed": -0.04}
+GAP = {"plain": -0.3, "equi": 0.01, "relaxed": -0.04}
 SEEDS = (0, 1, 2)
 
 
@@ -70,8 +70,8 @@ def fairness(gaps=GAP, model="gpt2", seeds=SEEDS, axes=PAIRS, costly=1.01, tv=0.
             "seed": seed,
             "regard_gap": gap + 0.01 * seed,
             "regard_gap_high": gap + 0.1,
-            "counterfactual_tv": 0.4 if method == "gpt2" else tv,
-            "perplexity": 30 * (1 if method == "gpt2" else costly),
+            "counterfactual_tv": 0.4 if method == "plain" else tv,
+            "perplexity": 30 * (1 if method == "plain" else costly),
             "pair": axes[axis],
             "n": 1000,
         }
@@ -255,10 +255,10 @@ def test_the_rule_says_what_is_tested(judge):
         "in every seed test_accuracy of finetune ≤ 10 %"
     )
     assert rules["EquiGPT2 closes the gap in regard, race × respect"] == (
-        "95 % interval of the mean size of regard_gap of gpt2 minus equi, paired by seed, above 0; "
-        "n ≥ 3"
+        "95 % interval of the mean size of regard_gap of plain minus equi, paired by seed, "
+        "above 0; n ≥ 3"
     )
-    assert rules["EquiGPT2 costs little perplexity"].endswith("of equi over gpt2 ≤ 1.05")
+    assert rules["EquiGPT2 costs little perplexity"].endswith("of equi over plain ≤ 1.05")
 
 
 def test_the_command_takes_a_folder_of_any_tables(root, tmp_path):

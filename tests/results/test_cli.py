@@ -95,7 +95,7 @@ def test_every_figure_whose_tables_are_there_is_drawn(root, folder, tmp_path):
 def language(tmp_path):
     """The tables that two models leave, one of them only texts: regard, fairness, truth."""
     for seed, model in enumerate(("small", "published")):
-        run = {"model": model, "method": "gpt2", "axis": "race", "task": "respect"}
+        run = {"model": model, "method": "plain", "axis": "race", "task": "respect"}
         shares = dict.fromkeys(tables.REGARD_LABELS, 0.25)
         text = {"context": "was known for", "sample": 0, "text": "NA", "regard": "other"}
         gap = dict.fromkeys(("regard_gap", "regard_gap_low", "regard_gap_high"), 0.1)

@@ -158,7 +158,7 @@ def test_columns_that_were_added_later_are_empty_in_earlier_tables(tmp_path):
     path = tmp_path / "fairness.csv"
     old = [name for name in tables.FAIRNESS_COLUMNS if name not in tables.ADDED]
     assert old[-3:] == ["pair", "p_value", "n"]
-    row = ["small", "gpt2", "race", "respect", 0, 0.1, 0, 0.2, 0.3, 8, "a/b", 0.5, 20]
+    row = ["small", "plain", "race", "respect", 0, 0.1, 0, 0.2, 0.3, 8, "a/b", 0.5, 20]
     pd.DataFrame([row], columns=old).to_csv(path, index=False)
     table = tables.read(path, tables.FAIRNESS_COLUMNS)
     assert table[old].values.tolist() == [row]
@@ -176,3 +176,15 @@ def test_a_warning_is_text(tmp_path):
     table = tables.read(path, ["warning", "unscored"])
     assert table["warning"].tolist()[0] == "NA"
     assert table["warning"].isna().tolist() == [False, True]
+
+
+def test_a_method_that_has_another_name_now_is_read_under_it_and_said(tmp_path, caplog):
+    old, new = tmp_path / "old.csv", tmp_path / "new.csv"
+    old.write_text("method,value\ngpt2,1\nequi,2\n", encoding="utf-8")
+    new.write_text("method,value\nplain,1\nequi,2\n", encoding="utf-8")
+    assert list(tables.read(old, ("method", "value"))["method"]) == ["plain", "equi"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{old}: method gpt2 is read as plain"
+    ]
+    caplog.clear()
+    assert tables.read(new, ("method", "value")).equals(tables.read(old, ("method", "value")))

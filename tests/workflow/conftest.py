@@ -30,7 +30,7 @@ SLICE = {
         "tuning": {"resnet18": IMAGE_STEPS},
     },
     "language": {
-        "methods": ["gpt2", "equi"],
+        "methods": ["plain", "equi"],
         "axes": ["gender", "race"],
         "tasks": ["respect"],
         "per_prompt": 20,

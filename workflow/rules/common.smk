@@ -291,7 +291,7 @@ def language_methods(name):
 
     def files(wildcards):
         published = wildcards.model in LANGUAGE_PUBLISHED
-        methods = ["gpt2"] if published else LANGUAGE.methods
+        methods = ["plain"] if published else LANGUAGE.methods
         return [
             f"{LANGUAGE_CELL.format(**wildcards)}/{method}/{name}" for method in methods
         ]

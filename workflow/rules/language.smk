@@ -198,7 +198,7 @@ rule language_published:
         "results/logs/language_published/{model}_{method}_{seed}.log",
     wildcard_constraints:
         model=one_of(*LANGUAGE_PUBLISHED),
-        method="gpt2",
+        method="plain",
     conda:
         "../../envs/equitune.yaml"
     threads: 1

@@ -21,11 +21,11 @@ DEMOGRAPHICS = {
 }
 # positive, neutral, negative, other, for the first demographic and the second
 SHARES = {
-    "gpt2": ((0.2, 0.2, 0.5, 0.1), (0.4, 0.2, 0.4, 0.0)),
+    "plain": ((0.2, 0.2, 0.5, 0.1), (0.4, 0.2, 0.4, 0.0)),
     "equi": ((0.3, 0.2, 0.45, 0.05), (0.3, 0.2, 0.45, 0.05)),
     "relaxed": ((0.3, 0.3, 0.35, 0.05), (0.3, 0.25, 0.4, 0.05)),
 }
-TV = {"gpt2": 0.3, "equi": 0.0, "relaxed": 0.02}
+TV = {"plain": 0.3, "equi": 0.0, "relaxed": 0.02}
 
 
 @pytest.fixture
@@ -139,13 +139,13 @@ def truth():
         {"axis": axis, "task": task, "demographic": name}
         | dict(zip(tables.REGARD_LABELS, shares, strict=True))
         for axis, task in itertools.product(DEMOGRAPHICS, ("respect", "occupation"))
-        for name, shares in zip(DEMOGRAPHICS[axis], SHARES["gpt2"], strict=True)
+        for name, shares in zip(DEMOGRAPHICS[axis], SHARES["plain"], strict=True)
     )
 
 
 def texts():
     """What tells the language models' runs apart, but for the seed."""
-    models = [("small", method) for method in SHARES] + [("published", "gpt2")]
+    models = [("small", method) for method in SHARES] + [("published", "plain")]
     for (model, method), axis, task in itertools.product(
         models, DEMOGRAPHICS, ("respect", "occupation")
     ):

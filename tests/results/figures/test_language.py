@@ -213,7 +213,7 @@ def test_gaps_have_their_intervals_and_every_seed_a_point(fairness):
     found = [round(x, 6) for x, _ in marked(axis, "D")]
     assert found == [-0.3, -0.29, 0, 0.01, 0.05, 0.06] * 6
     assert [round(x, 6) for x, _ in marked(axis, "s")] == [-0.3] * 6
-    colours = {"gpt2": "#999999", "equi": "#0072B2", "relaxed": "#009E73"}
+    colours = {"plain": "#999999", "equi": "#0072B2", "relaxed": "#009E73"}
     ends = {
         colour: [
             sorted(round(x, 6) for x in line.get_xdata())

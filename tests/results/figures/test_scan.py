@@ -72,7 +72,7 @@ def test_a_table_that_cannot_be_drawn_is_one_line(scan, published):
 
 
 def test_every_method_of_an_experiment_has_a_colour_of_its_own():
-    language = {"gpt2", "equi", "relaxed", "relaxed_equizero"}
+    language = {"plain", "equi", "relaxed", "relaxed_equizero"}
     for names in (set(style.METHODS) - language, language | {"equizero"}):
         colours = [style.METHODS[name][1] for name in names]
         assert len(set(colours)) == len(colours)
