@@ -102,6 +102,11 @@ def snakemake(started):
     return run
 
 
+def models_in(folder):
+    """How many models there are: os.walk goes on where a job has just removed a folder."""
+    return sum("model.safetensors" in files for _, _, files in os.walk(folder / "results"))
+
+
 @pytest.fixture(scope="session")
 def killed(started, tmp_path_factory):
     """A run of the slice with two cores that was killed twice, Snakemake and all its jobs.
@@ -111,7 +116,7 @@ def killed(started, tmp_path_factory):
     folder = tmp_path_factory.mktemp("killed")
     for models in (1, 5):
         process = started(folder, "--cores", "2", settings=SLICE)
-        while len(list((folder / "results").rglob("model.safetensors"))) < models:
+        while models_in(folder) < models:
             assert process.poll() is None, f"it ended before it made {models} models"
             time.sleep(0.1)
         family = [process, *psutil.Process(process.pid).children(recursive=True)]
