@@ -1,6 +1,7 @@
 """Snakemake in a folder of its own, on this machine or on a cluster, while a test looks on."""
 
 import os
+import signal
 import re
 import subprocess
 import sys
@@ -41,6 +42,8 @@ class Run:
                 stdout=log,
                 stderr=log,
                 env=os.environ | {"PATH": os.pathsep.join(map(str, folders))},
+                # a shell that runs the tests in the background has them ignore interrupts
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     def wait(self):
