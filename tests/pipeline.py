@@ -1,8 +1,8 @@
 """Snakemake in a folder of its own, on this machine or on a cluster, while a test looks on."""
 
 import os
-import signal
 import re
+import signal
 import subprocess
 import sys
 import time
