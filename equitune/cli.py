@@ -210,10 +210,11 @@ def main() -> None:
     except Interrupted as error:  # before the command began, or after it ended
         _say(f"equitune: stopped: {error}")
         code = interruption.EXIT_CODE
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):  # else Python tries once more, and ends with 120
+        try:
+            stream.flush()
+        except BrokenPipeError:  # whoever read the output has left
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
 
 

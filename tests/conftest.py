@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # What the user of this machine has set up is neither for the tests nor for processes they start
 USERS_OWN = re.compile(
-    "(https?|all|no)_proxy|(HF|HUGGINGFACE|TRANSFORMERS|SNAKEMAKE|GIT)_.*|MPLBACKEND|MATPLOTLIBRC",
+    "(https?|all|no)_proxy|(HF|HUGGINGFACE|TRANSFORMERS|SNAKEMAKE|GIT)_.*"
+    "|MPLBACKEND|MATPLOTLIBRC|PYTHONUNBUFFERED",
     re.IGNORECASE,
 )
 
