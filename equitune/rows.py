@@ -7,15 +7,15 @@ they give for one copy then depends on the copies beside it, and M_G is not the 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from equitune.differences import difference
+from equitune.passes import Model
 
-Model = Callable[..., Any]
 LARGE = 1_000_000  # elements; buffers of this size hold weights or tables, and no running state
 
 
@@ -46,28 +46,27 @@ def row_mixing(model: Model, parts: Sequence[Sequence[Any]], batched: Sequence[b
 def mixes_rows(module: nn.Module, parts: Sequence[Sequence[Any]], batched: Sequence[bool]) -> float:
     """Return the `row_mixing` of a module where it is more than rounding and chance, else 0.
 
-    Tried on the first rows of the first and the last part, in evaluation mode, with a copy of the
-    module that shares its weights: the module, its buffers and the random generators stay as they
-    are. A module that cannot be copied or run so is not tried, nor one spread over processes.
+    Tried in evaluation mode, with a copy of the module that shares its weights: the module, its
+    buffers and the random generators stay as they are. A module that cannot be copied or run so is
+    not tried, nor one spread over processes.
 
     Args:
         module: gives one tensor (rows, …).
-        parts: as for `row_mixing`.
+        parts: as for `row_mixing`; of few rows, as by `first_rows`.
         batched: as for `row_mixing`.
     """
     if len(parts) < 2 or (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return 0.0
-    few = [_two_rows(part, batched) for part in (parts[0], parts[-1])]
     shared = [*module.parameters(), *(b for b in module.buffers() if b.numel() > LARGE)]
-    devices = {x.device for x in (*shared, *_tensors(few[0], batched)) if x.is_cuda}
+    devices = {x.device for x in (*shared, *_tensors(parts[0], batched)) if x.is_cuda}
     try:
         double = copy.deepcopy(module, {id(x): x for x in shared}).eval()
         with torch.no_grad(), torch.random.fork_rng([*devices]):
-            found = row_mixing(double, few, batched)
-            again = _repeated(double, few[0]) if found > 0.0 else 0.0
+            found = row_mixing(double, parts, batched)
+            again = _repeated(double, parts[0]) if found > 0.0 else 0.0
     except Exception:  # whatever stops the module here stops the call itself too, and is told there
         return 0.0
-    allowed = _rounding([*module.parameters(), *_tensors(few[0], batched)])
+    allowed = _rounding([*module.parameters(), *_tensors(parts[0], batched)])
     return found if found > allowed and not again > 0.0 else 0.0
 
 
@@ -75,7 +74,7 @@ def _tensors(inputs: Sequence[Any], batched: Sequence[bool]) -> list[Tensor]:
     return [x for x, has in zip(inputs, batched, strict=True) if has]
 
 
-def _two_rows(inputs: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
+def first_rows(inputs: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
     """Return two rows of each input, the first twice if there is one: single rows are special."""
     return [
         (x[:2] if len(x) > 1 else torch.cat([x, x])).detach() if has else x

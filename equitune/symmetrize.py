@@ -33,7 +33,7 @@ from equitune.actions import (
 from equitune.combine import Mean, Select, Weighted
 from equitune.copies import checkpointed, unique_rows
 from equitune.groups import FiniteGroup
-from equitune.rows import mixes_rows
+from equitune.rows import first_rows, mixes_rows
 
 __all__ = ["EquiTuned", "Mean", "Select", "Weighted"]
 
@@ -157,9 +157,9 @@ class EquiTuned(nn.Module):
         """Refuse a module that mixes the rows of its batch, once, before the first output."""
         if torch.compiler.is_compiling() or not all(map(readable, self._moving(inputs))):
             return
-        self._tried = True
-        parts = [self._copies([g], inputs) for g in (0, self.group.order - 1)]
         batched = [action is not None for action in self.input_actions]
+        few = first_rows(inputs, batched)
+        parts = [self._copies([g], few) for g in (0, self.group.order - 1)]
         if found := mixes_rows(self.module, parts, batched):
             raise ValueError(
                 f"{type(self.module).__name__} mixes the rows of its batch: its output for one "
@@ -167,6 +167,7 @@ class EquiTuned(nn.Module):
                 "chunk_size=1 and dedupe=False, so that each copy passes by itself, and None as "
                 "the action of an input that does not move and has no batch"
             )
+        self._tried = True  # only now: a module that was refused is refused again
 
     def _moving(self, inputs: Sequence[Any]) -> list[Tensor]:
         """Return the inputs that have an action, and so a batch."""
