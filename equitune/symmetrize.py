@@ -29,6 +29,7 @@ from equitune.actions import (
     readable,
     saved_config,
     stands_for,
+    take_earlier,
 )
 from equitune.combine import Mean, Select, Weighted
 from equitune.copies import checkpointed, unique_rows
@@ -336,11 +337,7 @@ def _moved(action: Action, elements: Sequence[int], x: Tensor) -> Tensor:
 
 
 def _before_loading(model: EquiTuned, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Take state dicts that say nothing of the actions, or hold them as version 0.1.0 did."""
-    inputs = [(f"input_actions.{i}", action) for i, action in enumerate(model.input_actions)]
-    for name, action in [*inputs, ("output_action", model.output_action)]:
-        rows = state.pop(f"{prefix}{name}.permutations", None)
-        own = getattr(action, "permutations", None)
-        if rows is not None and (own is None or not torch.equal(rows.cpu(), own)):
-            state[f"{prefix}_extra_state"] = torch.empty(0)  # nobody's: refused
-    state.setdefault(f"{prefix}_extra_state", model.get_extra_state())
+    places = {f"input_actions.{i}": action for i, action in enumerate(model.input_actions)}
+    take_earlier(
+        state, prefix, {**places, "output_action": model.output_action}, model.get_extra_state()
+    )

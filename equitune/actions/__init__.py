@@ -14,7 +14,7 @@ from equitune.actions.base import (
 from equitune.actions.check import Vectors, check_action
 from equitune.actions.images import Flip, Rotate90, RotateFlip
 from equitune.actions.permutations import AxisPermutation, Regular, TokenPermutation
-from equitune.actions.saving import fingerprint, saved_config, stands_for
+from equitune.actions.saving import fingerprint, saved_config, stands_for, take_earlier
 
 __all__ = [
     "Action",
@@ -37,4 +37,5 @@ __all__ = [
     "readable",
     "saved_config",
     "stands_for",
+    "take_earlier",
 ]

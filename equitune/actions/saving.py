@@ -91,6 +91,25 @@ def stands_for(state: Tensor, actions: Sequence[Action | None]) -> bool:
     return torch.equal(state.detach().float().cpu().round(), own)
 
 
+def take_earlier(
+    state: dict[str, Any], prefix: str, places: Mapping[str, Action | None], own: Tensor
+) -> None:
+    """Take a state dict that says nothing of the actions, or holds them as version 0.1.0 did.
+
+    Args:
+        state: changed so that it holds what stands for the actions, and no permutations.
+        prefix: of the model's keys.
+        places: the model's actions by the names under which that version kept their rows.
+        own: what stands for these actions, as `fingerprint` returns it.
+    """
+    for name, action in places.items():
+        rows = state.pop(f"{prefix}{name}.permutations", None)
+        expected = getattr(action, "permutations", None)
+        if rows is not None and (expected is None or not torch.equal(rows.cpu(), expected)):
+            state[f"{prefix}_extra_state"] = torch.empty(0)  # stands for no action: refused
+    state.setdefault(f"{prefix}_extra_state", own)
+
+
 def _description(action: Action) -> Any:
     """Return an action's `config`, or what of it can be written; classes without their module.
 

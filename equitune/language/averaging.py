@@ -54,9 +54,8 @@ class Averaging:
     def __init__(self, action: TokenPermutation, general: list[int]) -> None:
         """Look up which ids move, and where to."""
         self.action = action
-        with torch.device(
-            "cpu"
-        ):  # from_pretrained builds on "meta", where nothing can be looked at
+        # from_pretrained builds on "meta", where nothing can be looked at
+        with torch.device("cpu"):
             rows = action.permutations
             moved = (rows != torch.arange(action.size)).any(0).nonzero().flatten()
             places = torch.zeros(action.size, dtype=torch.long)

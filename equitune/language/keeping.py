@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from equitune.actions import TokenPermutation, fingerprint, stands_for
+from equitune.actions import TokenPermutation, fingerprint, stands_for, take_earlier
 from equitune.files import misfits
 from equitune.language.averaging import Averaging
 from equitune.names import LONGEST, SHORT, shorten
@@ -92,10 +92,7 @@ def before_loading(model: KeptModel, state: dict[str, Any], prefix: str, *_: obj
     """Take state dicts that say nothing of the action, or hold it as version 0.1.0 did."""
     for name in ("moved", "moves", "general"):
         state.pop(f"{prefix}{name}", None)
-    rows = state.pop(f"{prefix}action.permutations", None)
-    if rows is not None and not torch.equal(rows.cpu(), model.action.permutations):
-        state[f"{prefix}_extra_state"] = torch.empty(0)  # nobody's: refused
-    state.setdefault(f"{prefix}_extra_state", model.get_extra_state())
+    take_earlier(state, prefix, {"action": model.action}, model.get_extra_state())
 
 
 def check_saved(model: Any, state: Mapping[str, Tensor] | None) -> None:
