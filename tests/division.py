@@ -2,7 +2,8 @@
 
 # tests of one finished run of the workflow, which takes minutes: one process makes it for all
 FINISHED_RUN = tuple(
-    f"tests/workflow/test_{name}.py" for name in ("workflow", "image", "language", "report", "scan")
+    f"tests/workflow/test_{name}.py"
+    for name in ("workflow", "image", "language", "packages", "report", "scan")
 )
 # begun first, in this order: a long file that begins last is waited for by an idle processor
 LONGEST = (
@@ -10,7 +11,6 @@ LONGEST = (
     "tests/workflow/test_closed_network.py",
     "tests/faults/test_killed_training.py",
     "tests/workflow/test_messages.py",
-    "tests/workflow/test_packages.py",
     "tests/faults/test_disks.py",
     "tests/test_ids.py",
     "tests/docs/test_code.py",

@@ -12,6 +12,7 @@ import pytest
 from tiny_gguf import write_gguf
 
 TRAIN = '"$0" -m equitune "$@"'
+FEW = {"steps": 30, "save_seconds": 0}  # a state after every step
 MOUNTS = {
     "root": ["unshare", "--mount"],
     "user": ["unshare", "--mount", "--map-root-user"],
@@ -63,7 +64,7 @@ def test_a_full_disk_is_one_line_and_training_goes_on_once_there_is_room(
     cases, server, shell, tmp_path, name
 ):
     case = cases(name)
-    assert server(case.train(tmp_path)).wait() == 0
+    assert server(case.train(tmp_path, **FEW)).wait() == 0
     # room for one state, not for a second beside it
     room = {"scan": "3m", "language": "100k"}[name]
     done = shell(
@@ -72,7 +73,7 @@ def test_a_full_disk_is_one_line_and_training_goes_on_once_there_is_room(
         disk {room}; {TRAIN}; echo "code $?"; ls -A $DISK/states $DISK
         disk 50m; {TRAIN}; echo "code $?"; cp -r $DISK/. $DISK/../saved
         """,
-        case.train(tmp_path / "disk", save_seconds=0),
+        case.train(tmp_path / "disk", **FEW),
     )
     (error,) = errors(done)
     assert "cannot be written and is left as it was, as no space is left on its disk" in error
@@ -113,7 +114,7 @@ def test_a_disk_that_turns_read_only_is_one_line(cases, shell, tmp_path):
         mount -o remount,ro tmpfs $DISK; {TRAIN}; echo "code $?"
         disk 50m; {TRAIN}; echo "code $?"
         """,
-        cases("language").train(tmp_path / "disk", save_seconds=0),
+        cases("language").train(tmp_path / "disk", **FEW),
     )
     (error,) = errors(done)
     assert "read-only file system: allow writing to" in error
@@ -121,7 +122,7 @@ def test_a_disk_that_turns_read_only_is_one_line(cases, shell, tmp_path):
 
 
 def test_a_log_on_a_full_disk_costs_lines_and_not_the_run(cases, shell, tmp_path):
-    train = cases("language").train(tmp_path)
+    train = cases("language").train(tmp_path, **FEW)
     script = f'disk 4k; {TRAIN}; echo "code $?"'
     done = shell(tmp_path, script, ["--log", tmp_path / "disk/log", *train])
     assert errors(done) == []

@@ -13,13 +13,14 @@ import pytest
 import yaml
 
 SCAN_STEPS = {"pretraining": {"steps": 12}, "tuning": {"steps": 6}}
+ARCHITECTURES = ("GRU", "RNN")  # those that a slice may name
 IMAGE_STEPS = {"steps": 2, "batch_size": 8}
 SLICE = {
     "scan": {
         "tasks": ["add_jump"],
-        "architectures": ["GRU", "RNN"],
+        "architectures": ["GRU"],
         "subset": 150,
-        **{stage: dict.fromkeys(("GRU", "RNN"), steps) for stage, steps in SCAN_STEPS.items()},
+        **{stage: dict.fromkeys(ARCHITECTURES, steps) for stage, steps in SCAN_STEPS.items()},
     },
     "image": {
         "architectures": ["resnet18"],
@@ -30,6 +31,7 @@ SLICE = {
         "tuning": {"resnet18": IMAGE_STEPS},
     },
     "language": {
+        "models": ["small", "smollm2"],  # the second is of a package, which no index here has
         "methods": ["plain", "equi"],
         "axes": ["gender", "race"],
         "tasks": ["respect"],
@@ -39,6 +41,7 @@ SLICE = {
         "pretraining": {"steps": 4, "batch_size": 8},
     },
 }
+SAID = "said.txt"
 
 
 @pytest.fixture
@@ -53,7 +56,14 @@ def finished(snakemake, tmp_path_factory):
     folder = tmp_path_factory.mktemp("one_core")
     done = snakemake(folder, "--cores", "1", settings=SLICE)
     assert done.returncode == 0, done.stderr
+    (folder / SAID).write_text(done.stderr)
     return folder
+
+
+@pytest.fixture(scope="session")
+def said(finished):
+    """The lines that Snakemake said of the finished run."""
+    return (finished / SAID).read_text().splitlines()
 
 
 @pytest.fixture(scope="session")
@@ -68,8 +78,11 @@ def report(snakemake, finished):
 def started(root):
     """Start the project's Snakefile in a folder with the arguments and settings given.
 
-    `before` is a command that takes the one to start as its arguments.
+    `before` is a command that takes the one to start as its arguments. The package index is one
+    without any package, so that nothing is downloaded.
     """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    closed = kept | {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}
 
     def start(folder, *arguments, settings, before=(), **options):
         override = folder / "override.yaml"
@@ -80,7 +93,7 @@ def started(root):
         # the rules' python is that of the tests, whether or not its environment is active
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(command, env=os.environ | {"PATH": path}, **(options or quiet))
+        return subprocess.Popen(command, env=closed | {"PATH": path}, **(options or quiet))
 
     return start
 
@@ -108,14 +121,16 @@ def models_in(folder):
 
 
 @pytest.fixture(scope="session")
-def killed(started, tmp_path_factory):
-    """A run of the slice with two cores that was killed twice, Snakemake and all its jobs.
+def killed(started, finished, tmp_path_factory):
+    """The tables of the slice by a run with two cores that was killed twice with all its jobs.
 
-    It is killed when it has made so many models, while it makes the next.
+    It is killed when it has made so many models, while it makes the next. No figure is drawn: one
+    depends on its tables alone.
     """
+    tables = sorted(str(x.relative_to(finished)) for x in finished.glob("results/tables/*.csv"))
     folder = tmp_path_factory.mktemp("killed")
-    for models in (1, 5):
-        process = started(folder, "--cores", "2", settings=SLICE)
+    for models in (1, 4):
+        process = started(folder, "--cores", "2", *tables, settings=SLICE)
         while models_in(folder) < models:
             assert process.poll() is None, f"it ended before it made {models} models"
             time.sleep(0.1)
@@ -124,6 +139,6 @@ def killed(started, tmp_path_factory):
             with contextlib.suppress(psutil.NoSuchProcess):  # a job that has just ended
                 each.kill()
         process.wait()
-    process = started(folder, "--cores", "2", settings=SLICE)
+    process = started(folder, "--cores", "2", *tables, settings=SLICE)
     assert process.wait(900) == 0
     return folder

