@@ -30,6 +30,7 @@ SLICE = {
         "tuning": {"resnet18": IMAGE_STEPS},
     },
     "language": {
+        "models": ["small"],
         "methods": ["plain", "equi"],
         "axes": ["gender", "race"],
         "tasks": ["respect"],
