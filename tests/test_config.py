@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from typing import get_args
 
 import jsonschema
@@ -141,6 +142,33 @@ def test_every_key_has_a_meaning():
         ),
         ("language.sources.small.kind", "corpse", "unknown value 'corpse'; did you mean 'corpus'?"),
         (
+            "language.sources.smollm2.scorer",
+            "sentimant",
+            "language.sources.smollm2.scorer: unknown 'sentimant'; did you mean 'sentiment'?",
+        ),
+        (
+            "language.sources.smollm2.axes",
+            ["race", "age"],
+            "language.sources.smollm2.axes: no lexicon for age; add age: NAME to language.lexicons",
+        ),
+        (
+            "language.sources.smollm2.tasks",
+            ["respect", "respect"],
+            "language.sources.smollm2.tasks: 'respect' stands there twice; name it once",
+        ),
+        (
+            "language.sources.smollm2.methods",
+            ["equl"],
+            "language.sources.smollm2.methods[0]: unknown value 'equl'; did you mean 'equi'",
+        ),
+        ("language.sources.smollm2.samples", 0, "language.sources.smollm2.samples is 0"),
+        ("language.sources.smollm2.axes", [], "language.sources.smollm2.axes is []"),
+        (
+            "language.sources.published.methods",
+            ["plain"],
+            "language.sources.published.methods has no meaning for kind samples: its texts are",
+        ),
+        (
             "language.scorers.tfidf",
             {"kind": "tfidf"},
             "language.scorers.tfidf: kind tfidf needs a location",
@@ -172,6 +200,35 @@ def test_a_mistake_is_one_line_that_says_what_to_write(default, path, value, mes
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("config: ")
+
+
+def test_a_model_has_settings_of_its_own_or_else_the_experiments(default):
+    language = config.load(default).language
+    small, real = language.of("small"), language.of("smollm2")
+    assert (small.axes, small.tasks) == (language.axes, language.tasks)
+    assert (small.methods, small.scorer) == (language.methods, "words")
+    assert small.sampling == language.sampling
+    assert (real.axes, real.tasks) == (["race", "orientation"], ["respect"])
+    assert (real.methods, real.scorer) == (["plain", "equi", "relaxed"], "sentiment")
+    assert real.sampling == replace(language.sampling, samples=50)
+    assert language.of("published").methods == ["plain"]
+    other = changed(default, "language.sources.smollm2.methods", ["equi"])
+    other["language"]["sources"]["smollm2"] |= dict.fromkeys(("axes", "samples", "scorer"))
+    real = config.load(other).language.of("smollm2")
+    assert (real.methods, real.axes, real.scorer) == (["equi"], language.axes, "words")
+    assert real.sampling.samples == language.sampling.samples
+
+
+def test_the_default_run_shows_a_real_model_without_data_of_regard(default):
+    language = config.load(default).language
+    assert language.models == ["small", "smollm2"]
+    assert language.sources["smollm2"].text is None
+    # five contexts; the issue of 250 texts a demographic
+    assert 5 * language.of("smollm2").sampling.samples >= 250
+    assert {language.scorers[language.of(name).scorer].kind for name in language.models} <= {
+        "words",
+        "sentiment",
+    }
 
 
 def test_values_from_the_command_line_arrive_as_text_and_are_taken(default):

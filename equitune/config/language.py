@@ -1,6 +1,7 @@
 """The section `language` of the configuration."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field
@@ -14,6 +15,7 @@ Regard = Literal["positive", "neutral", "negative", "other"]
 REGARD_LABELS: tuple[Regard, ...] = get_args(Regard)
 LANGUAGE_METHODS: tuple[LanguageMethod, ...] = get_args(LanguageMethod)
 NAMED = ("hub", "folder", "package", "samples")  # kinds of models that have a location
+FITTED = ("tfidf", "transformer")  # kinds of scorers that have one
 
 
 @dataclass(config=STRICT, frozen=True)
@@ -39,6 +41,23 @@ class LanguageSource:
             "or a path; null: none"
         ),
     ] = None
+    methods: Annotated[
+        list[LanguageMethod] | None,
+        about("of this model alone; null: as language.methods", min_length=1),
+    ] = None
+    axes: Annotated[
+        list[Name] | None, about("of this model alone; null: as language.axes", min_length=1)
+    ] = None
+    tasks: Annotated[
+        list[Name] | None, about("of this model alone; null: as language.tasks", min_length=1)
+    ] = None
+    samples: Annotated[
+        int | None,
+        about("texts for each prompt of this model alone; null: as language.sampling", ge=1),
+    ] = None
+    scorer: Annotated[
+        Name | None, about("of this model's texts alone; null: as language.scorer")
+    ] = None
 
 
 @dataclass(config=STRICT, frozen=True)
@@ -46,10 +65,11 @@ class RegardScorer:
     """Who tells the regard of a text."""
 
     kind: Annotated[
-        Literal["words", "tfidf", "transformer"],
+        Literal["words", "sentiment", "tfidf", "transformer"],
         about(
-            "words: the marker words of the generated corpus; tfidf: TF-IDF and logistic "
-            "regression, trained here; transformer: a text classifier of Hugging Face"
+            "words: the marker words of the generated corpus; sentiment: VADER's, no regard but "
+            "needs no data; tfidf: TF-IDF and logistic regression, trained here; transformer: a "
+            "text classifier of Hugging Face"
         ),
     ]
     location: Annotated[
@@ -101,6 +121,25 @@ class SmallGPT2:
     dropout: Annotated[float, about("everywhere in it", ge=0, lt=1)] = 0.0
 
 
+@dataclass(frozen=True)
+class ModelSettings:
+    """What one model is run with: its own settings, or else the experiment's.
+
+    Attributes:
+        methods: plain alone for published texts, which are of the model as it is.
+        axes: what its demographics differ in.
+        tasks: what its prompts ask for.
+        sampling: how its texts are continued.
+        scorer: the name of who tells their regard.
+    """
+
+    methods: list[LanguageMethod]
+    axes: list[str]
+    tasks: list[str]
+    sampling: Sampling
+    scorer: str
+
+
 @dataclass(config=STRICT, frozen=True)
 class Language:
     """The fairness experiment."""
@@ -132,6 +171,19 @@ class Language:
     network: Annotated[SmallGPT2, about("the model that is trained on the generated corpus")]
     pretraining: Annotated[Training, about("its training")]
 
+    def of(self, name: str) -> ModelSettings:
+        """What the model of this name in sources is run with."""
+        own = self.sources[name]
+        as_it_is: list[LanguageMethod] = ["plain"]
+        samples = own.samples or self.sampling.samples
+        return ModelSettings(
+            methods=as_it_is if own.kind == "samples" else own.methods or self.methods,
+            axes=own.axes or self.axes,
+            tasks=own.tasks or self.tasks,
+            sampling=replace(self.sampling, samples=samples),
+            scorer=own.scorer or self.scorer,
+        )
+
 
 def problems(language: Language) -> Iterator[str]:
     """What no single key shows: names used but not defined, or named twice."""
@@ -151,11 +203,28 @@ def problems(language: Language) -> Iterator[str]:
             yield f"sources.{name}: kind {source.kind} needs a location"
         if source.kind == "hub" and not source.revision:
             yield f"sources.{name}: pin the hub's model by revision: COMMIT"
+        yield from _own_problems(language, name)
     for name, scorer in language.scorers.items():
-        if scorer.kind != "words" and not scorer.location:
+        if scorer.kind in FITTED and not scorer.location:
             yield f"scorers.{name}: kind {scorer.kind} needs a location"
     if language.network.width % language.network.heads:
         yield (
             f"network: width {language.network.width} is no multiple of {language.network.heads} "
             "heads; change one"
         )
+
+
+def _own_problems(language: Language, name: str) -> Iterator[str]:
+    """What is wrong with the settings that a model has of its own."""
+    source, place = language.sources[name], f"sources.{name}"
+    for key in ("methods", "axes", "tasks"):
+        if twice := repeated(getattr(source, key) or ()):
+            yield f"{place}.{key}: {twice[0]!r} stands there twice; name it once"
+    for key in ("methods", "samples"):
+        if source.kind == "samples" and getattr(source, key) is not None:
+            yield f"{place}.{key} has no meaning for kind samples: its texts are there already"
+    for axis in source.axes or ():
+        if axis not in language.lexicons:
+            yield f"{place}.axes: no lexicon for {axis}; add {axis}: NAME to language.lexicons"
+    if source.scorer is not None and source.scorer not in language.scorers:
+        yield f"{place}.scorer: unknown {source.scorer!r}{nearest(source.scorer, language.scorers)}"

@@ -47,6 +47,7 @@ def _node(whole: dict[str, Any], place: Iterable[Any]) -> dict[str, Any]:
     """The part of a schema that describes the value at a place."""
     node = resolve(whole, whole)
     for part in place:
+        node = _present(whole, node)
         if isinstance(part, int):
             node = node.get("items", node)
         elif part in node.get("properties", {}):
@@ -55,7 +56,13 @@ def _node(whole: dict[str, Any], place: Iterable[Any]) -> dict[str, Any]:
             # a dictionary's own key may be what is wrong
             node = named | {"propertyNames": node.get("propertyNames", {})}
         node = resolve(whole, node)
-    return node
+    return _present(whole, node)
+
+
+def _present(whole: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    """What describes a value that may be null, where it is not."""
+    kinds = [kind for kind in node.get("anyOf", []) if kind.get("type") != "null"]
+    return node | resolve(whole, kinds[0]) if len(kinds) == 1 else node
 
 
 def resolve(whole: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:

@@ -202,11 +202,12 @@ def scorer(
     test: Input,
     output: Output,
     accuracy: Annotated[Path, typer.Option(help="CSV of its accuracy beside the published one.")],
+    name: Annotated[str, typer.Option(help="What it is called in the tables.")] = "tfidf",
 ) -> None:
     """Train a TF-IDF regard scorer on labelled sentences."""
     from equitune.language import evaluation
 
-    evaluation.train_scorer(train, dev, test, output, accuracy)
+    evaluation.train_scorer(train, dev, test, output, accuracy, name)
 
 
 @app.command()
@@ -222,6 +223,9 @@ def evaluate(
     ] = None,
     prompts: PromptFile = None,
     trained: Annotated[Path | None, typer.Option(help="File or folder of the scorer.")] = None,
+    scorer_name: Annotated[
+        str | None, typer.Option(help="What it is called in the tables; else its kind.")
+    ] = None,
     mask: Annotated[bool, typer.Option(help="XYZ for the demographic.")] = True,
     first_sentence: Annotated[bool, typer.Option(help="Score the first sentence only.")] = True,
     axes: Annotated[
@@ -247,6 +251,7 @@ def evaluate(
         device=device,
         axes=None if axes is None else _axes(axes),
         forms=forms,
+        scorer_name=scorer_name,
     )
 
 

@@ -16,7 +16,7 @@ from unicodedata import category
 from equitune.config import RegardScorer
 from equitune.extras import extra
 from equitune.files import atomic_write
-from equitune.language import regard, rows
+from equitune.language import regard, rows, sentiment
 from equitune.language.corpus import read_corpus
 from equitune.language.labels import most_probable
 from equitune.language.lexicon import read_lexicon
@@ -46,7 +46,9 @@ class Outputs:
     texts: Path
 
 
-def train_scorer(train: Path, dev: Path, test: Path, output: Path, accuracies: Path) -> None:
+def train_scorer(
+    train: Path, dev: Path, test: Path, output: Path, accuracies: Path, name: str = "tfidf"
+) -> None:
     """Train a TF-IDF scorer and write its accuracy beside that of the published ensemble.
 
     Args:
@@ -54,7 +56,8 @@ def train_scorer(train: Path, dev: Path, test: Path, output: Path, accuracies: P
         dev: the same; the settings were chosen on it.
         test: the same; looked at here only.
         output: the scorer.
-        accuracies: CSV: part, n, accuracy, published.
+        accuracies: CSV with the columns `tables.SCORER_COLUMNS`.
+        name: what the scorer is called in the tables.
 
     Raises:
         ValueError: a file that cannot be read.
@@ -64,11 +67,11 @@ def train_scorer(train: Path, dev: Path, test: Path, output: Path, accuracies: P
     rows = []
     for part, (texts, labels) in parts.items():
         found = regard.accuracy(scorer, texts, labels)
-        rows.append((part, len(texts), found, PUBLISHED[part]))
+        rows.append((name, part, len(texts), found, PUBLISHED[part]))
     scorer.save(output)
+    table = pd.DataFrame(rows, columns=list(tables.SCORER_COLUMNS))
     with atomic_write(accuracies) as temporary:
-        columns = ["part", "n", "accuracy", "published"]
-        pd.DataFrame(rows, columns=columns).to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False)
 
 
 def make_scorer(settings: RegardScorer, trained: Path | None, device: Any = "cpu") -> regard.Scorer:
@@ -85,6 +88,8 @@ def make_scorer(settings: RegardScorer, trained: Path | None, device: Any = "cpu
     if settings.kind == "words":
         corpus = read_corpus()
         return regard.WordScorer(*corpus.markers(), corpus.words())
+    if settings.kind == "sentiment":
+        return sentiment.SentimentScorer()
     if trained is None:
         raise ValueError(f"a scorer of kind {settings.kind} needs its file: pass --trained")
     if settings.kind == "tfidf":
@@ -106,6 +111,7 @@ def evaluate(
     device: str = "auto",
     axes: Mapping[str, str] | None = None,
     forms: bool = False,
+    scorer_name: str | None = None,
 ) -> None:
     """Score texts, compare demographics and write the three tables.
 
@@ -123,6 +129,7 @@ def evaluate(
         axes: for each axis its lexicon, a shipped name or a file, in whose words the scorer is
             made symmetric; of other axes the symmetric scorer's columns are empty.
         forms: other forms of the lexicons' words move too, as `generate` was told.
+        scorer_name: what the scorer is called in the tables; None: by its kind.
 
     Raises:
         ValueError: a file that cannot be read, a demographic without texts, or a label that is
@@ -159,11 +166,12 @@ def evaluate(
         gaps += compared
         texts += [rows.text(item, seed) for item in scored if item.sample.sample < SHOWN]
         logger.info("%s: %d texts scored", path, len(scored))
-    _write(outputs.regard, shares, tables.REGARD_COLUMNS)
-    _write(outputs.fairness, gaps, tables.FAIRNESS_COLUMNS)
-    _write(outputs.texts, texts, tables.LANGUAGE_TEXT_COLUMNS)
+    by = scorer_name or settings.kind
+    _write(outputs.regard, shares, tables.REGARD_COLUMNS, by)
+    _write(outputs.fairness, gaps, tables.FAIRNESS_COLUMNS, by)
+    _write(outputs.texts, texts, tables.LANGUAGE_TEXT_COLUMNS, by)
     how = {"scorer": asdict(settings), "seed": seed, "mask": mask_demographic, "cut": cut}
-    how |= {"axes": dict(axes or {}), "forms": forms}
+    how |= {"scorer_name": by, "axes": dict(axes or {}), "forms": forms}
     own_lexicons = filter(Path.is_file, map(Path, (axes or {}).values()))
     read = [*samples, *measures, *own_lexicons, *([prompts] if prompts else [])]
     describe(outputs.regard, how, read, device if settings.kind == "transformer" else "cpu")
@@ -203,10 +211,10 @@ def _score(
     found = zip(
         samples,
         scorer(texts),
-        regard.sentiment(texts),
+        sentiment.sentiment(texts),
         empty,
         [known and not nothing for known, nothing in recognised],
-        regard.has_sentiment(written),
+        sentiment.has_sentiment(written),
         map(labels.get, range(len(samples))),
         strict=True,
     )
@@ -276,6 +284,7 @@ def _measures(path: Path) -> dict[tuple[str, str], dict[str, float]]:
     return dict(zip(keys, rows, strict=True))  # type: ignore[arg-type]
 
 
-def _write(path: Path, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
+def _write(path: Path, rows: list[dict[str, Any]], columns: Sequence[str], scorer: str) -> None:
+    table = pd.DataFrame(rows, columns=list(columns)).assign(scorer=scorer)
     with atomic_write(path) as temporary:
-        pd.DataFrame(rows, columns=list(columns)).to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False)

@@ -1,4 +1,4 @@
-"""Who tells the regard of a text: marker words, TF-IDF, or a transformer; and its sentiment.
+"""Who tells the regard of a text: marker words, TF-IDF, or a transformer.
 
 Texts come masked and cut. It knows no demographic and no language model. A scorer also says in
 which texts it recognises anything: what it makes of the others says nothing about them.
@@ -320,22 +320,3 @@ def accuracy(scorer: Scorer, texts: Sequence[str], labels: Sequence[str]) -> flo
     pairs = list(zip(scorer(texts), labels, strict=True))
     check_labels(label for pair in pairs for label in pair)
     return sum(found == true for found, true in pairs) / len(pairs)
-
-
-def sentiment(texts: Sequence[str]) -> list[float]:
-    """Return VADER's compound sentiment of each text, -1 … 1 (Hutto & Gilbert 2014)."""
-    return [scores["compound"] for scores in _vader(texts)]
-
-
-def has_sentiment(texts: Sequence[str]) -> list[bool]:
-    """Return of each text whether VADER's lexicon has a word of it."""
-    return [any(scores[part] for part in ("compound", "pos", "neg")) for scores in _vader(texts)]
-
-
-def _vader(texts: Sequence[str]) -> list[dict[str, float]]:
-    """Return VADER's scores of each text: neg, neu, pos as shares, and compound."""
-    with extra("language"):
-        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-
-    analyzer = SentimentIntensityAnalyzer()
-    return [{name: float(x) for name, x in analyzer.polarity_scores(t).items()} for t in texts]

@@ -195,4 +195,12 @@ def _on_other_data(claim: Claim, table: pd.DataFrame | None) -> Iterator[str]:
         means = evidence.numbers(runs, claim, claim.tests[0]).groupby("seed").mean()
         if len(means):
             found = sentences.amount(claim, claim.tests[0], means.mean())
-            yield f"on {name}: {found}, n = {len(means)}"
+            yield f"on {name}: {found}, n = {len(means)}{_scored(claim, runs)}"
+
+
+def _scored(claim: Claim, runs: pd.DataFrame | None) -> str:
+    """Return who told the regard that a claim is about, where the table says it."""
+    if runs is None or not claim.measure.startswith("regard") or "scorer" not in runs:
+        return ""
+    names = sorted(set(runs["scorer"].dropna()))
+    return f", scorer {' and '.join(names)}" if names else ""

@@ -74,7 +74,7 @@ def regard_table(parts: Parts, output: Output, summary: Summary) -> None:
     from equitune.results import tables
 
     columns, keys, measures = tables.REGARD_COLUMNS, tables.REGARD_KEYS, tables.REGARD_MEASURES
-    _runs(parts, columns, keys, measures, output, summary)
+    _runs(parts, columns, keys, measures, output, summary, ["scorer"])
 
 
 @table.command("fairness")
@@ -83,7 +83,16 @@ def fairness_table(parts: Parts, output: Output, summary: Summary) -> None:
     from equitune.results import tables
 
     columns, keys = tables.FAIRNESS_COLUMNS, tables.FAIRNESS_KEYS
-    _runs(parts, columns, keys, tables.FAIRNESS_MEASURES, output, summary)
+    _runs(parts, columns, keys, tables.FAIRNESS_MEASURES, output, summary, ["scorer"])
+
+
+@table.command("regard-scorer")
+def regard_scorer_table(parts: Parts, output: Output) -> None:
+    """Write regard_scorer.csv: the accuracy of the scorers that were trained here."""
+    from equitune.results import tables
+
+    rows = tables.gather(parts, tables.SCORER_COLUMNS, tables.SCORER_KEYS)
+    write_described(rows, output, parts)
 
 
 @table.command("language-texts")
@@ -138,12 +147,16 @@ def _runs(
     measures: Sequence[str],
     output: Path,
     summary: Path,
+    apart: Sequence[str] = (),
 ) -> None:
-    """Write the table of an experiment's runs, and its summary over seeds."""
+    """Write the table of an experiment's runs, and its summary over seeds.
+
+    Runs of one cell that differ in a column of `apart` are summarized apart.
+    """
     from equitune.results import tables
 
     rows = tables.gather(parts, columns, [*keys, "seed"])
-    means = tables.summarize(rows, keys, measures)  # before any file: it may fail
+    means = tables.summarize(rows, [*keys, *apart], measures)  # before any file: it may fail
     write_described(rows, output, parts)
     tables.write(means, summary)
 

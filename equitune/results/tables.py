@@ -96,6 +96,7 @@ REGARD_MEASURES = (*REGARD_LABELS, "sentiment")
 SYMMETRIC = "symmetric_"  # opens the names of what the symmetric scorer says
 REGARD_COLUMNS = (
     *REGARD_KEYS,
+    "scorer",
     "seed",
     "n",
     *REGARD_MEASURES,
@@ -109,6 +110,7 @@ FAIRNESS_KEYS = ("model", "method", "axis", "task")
 FAIRNESS_MEASURES = ("regard_gap", "symmetric_gap", "counterfactual_tv", "perplexity")
 FAIRNESS_COLUMNS = (
     *FAIRNESS_KEYS,
+    "scorer",
     "seed",
     "regard_gap",
     "regard_gap_low",
@@ -129,13 +131,15 @@ FAIRNESS_COLUMNS = (
 UNSCORED = 0.5  # a scorer that recognises nothing in a larger share of a row's texts is warned of
 # columns that tables of earlier versions lack; they are read as empty
 ADDED = {
-    *("empty", "unscored", "unscored_sentiment", "warning"),
+    *("empty", "scorer", "unscored", "unscored_sentiment", "warning"),
     *(name for name in (*REGARD_COLUMNS, *FAIRNESS_COLUMNS) if name.startswith(SYMMETRIC)),
 }
 MEASURE_COLUMNS = ("axis", "task", "counterfactual_tv", "perplexity")  # of a model and method
 TRUTH_COLUMNS = ("axis", "task", "demographic", *REGARD_LABELS)
 LANGUAGE_TEXT_KEYS = (*FAIRNESS_KEYS, "context", "sample")
-LANGUAGE_TEXT_COLUMNS = (*LANGUAGE_TEXT_KEYS, "seed", "demographic", "text", "regard")
+LANGUAGE_TEXT_COLUMNS = (*LANGUAGE_TEXT_KEYS, "scorer", "seed", "demographic", "text", "regard")
+SCORER_KEYS = ("scorer", "part")
+SCORER_COLUMNS = (*SCORER_KEYS, "n", "accuracy", "published")  # of scorers that were trained here
 PUBLISHED_COLUMNS = (
     "experiment",
     "dataset",
@@ -197,9 +201,11 @@ TEXT = {
     "note",
     "numerator",
     "pair",
+    "part",
     "png",
     "prediction",
     "regard",
+    "scorer",
     "setting",
     "source",
     "task",
@@ -276,12 +282,13 @@ def side_by_side(texts: pd.DataFrame) -> pd.DataFrame:
         texts: one row a text, with the columns `LANGUAGE_TEXT_COLUMNS`.
 
     Returns:
-        One row for each of `LANGUAGE_TEXT_KEYS`, then demographic_1, text_1, regard_1,
+        One row for each of `LANGUAGE_TEXT_KEYS`, then scorer, demographic_1, text_1, regard_1,
         demographic_2 …, the demographics of an axis in alphabetical order. An axis of fewer
         demographics than another, and a text that is missing, leave empty cells.
     """
-    keys, values = [*LANGUAGE_TEXT_KEYS], ["demographic", "text", "regard"]
+    keys, values = [*LANGUAGE_TEXT_KEYS, "scorer"], ["demographic", "text", "regard"]
     texts = texts.sort_values("seed", kind="stable").drop_duplicates([*keys, "demographic"])
+    texts = texts.fillna({"scorer": ""})  # tables of earlier versions do not name it
     nth = texts.groupby(["model", "axis", "task"])["demographic"].rank(method="dense").astype(int)
     wide = texts.assign(nth=nth).pivot(index=keys, columns="nth", values=values)
     wide = wide[[(value, place) for place in sorted(set(nth)) for value in values]]
@@ -301,7 +308,7 @@ def summarize(table: pd.DataFrame, keys: Sequence[str], measures: Sequence[str])
         One row a cell and measure: the keys, measure, mean, sd, n.
     """
     long = table.melt(list(keys), list(measures), var_name="measure", value_name="value")
-    groups = long.groupby([*keys, "measure"], sort=True)["value"]
+    groups = long.groupby([*keys, "measure"], sort=True, dropna=False)["value"]
     summary = groups.agg(mean="mean", sd="std", n="count").reset_index()
     return summary.sort_values([*keys, "measure"], ignore_index=True)
 

@@ -315,8 +315,10 @@ def test_a_scorer_is_trained_from_labelled_sentences(tmp_path, capfd):
     assert "train.tsv, line 2: unknown regard '7'; expected one of 1, 0, -1, 2" in error_line(capfd)
     assert not output.parent.exists()
     train.write_text("1\tXYZ is kind.\n-1\tXYZ is rude.\n")
-    assert run("scorer", *parts) == 0
+    assert run("scorer", *parts, "--name", "mine") == 0
     assert output.is_file()
+    lines = (tmp_path / "out" / "accuracy.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [["mine", "dev"], ["mine", "test"]]
 
 
 def test_a_model_of_a_mirror_is_fetched(model_folder, tmp_path, capfd):

@@ -9,8 +9,9 @@ from equitune.config import RegardScorer
 from equitune.language import evaluation
 from equitune.language.corpus import read_corpus
 from equitune.language.prompts import read_prompts
-from equitune.language.regard import TfidfScorer, WordScorer, sentiment
+from equitune.language.regard import TfidfScorer, WordScorer
 from equitune.language.samples import Sample, read_published, write_samples
+from equitune.language.sentiment import sentiment
 from equitune.results import tables
 
 WORDS, TFIDF = RegardScorer("words"), RegardScorer("tfidf", "regard_train")
@@ -237,16 +238,22 @@ def test_a_trained_scorer_needs_its_file(kind):
         evaluation.make_scorer(RegardScorer(kind, "somewhere"), None)
 
 
+@pytest.mark.parametrize(("name", "written"), [(None, "words"), ("mine", "mine")])
+def test_every_table_says_who_scored(evaluate, name, written):
+    for table in evaluate(samples_of(TEXTS), scorer_name=name):
+        assert set(table["scorer"]) == {written}
+
+
 def test_a_trained_scorer_is_written_with_its_accuracies(tmp_path):
     lines = [f"{n}\tXYZ is {word}." for n, word in ((1, "kind"), (-1, "cruel"), (0, "tall"))]
     for name, part in (("train", lines * 3), ("dev", lines), ("test", [*lines, "2\tXYZ is kind."])):
         (tmp_path / name).write_text("\n".join(part))
     output, accuracies = tmp_path / "out" / "model.safetensors", tmp_path / "out" / "accuracy.csv"
     files = (tmp_path / name for name in ("train", "dev", "test"))
-    evaluation.train_scorer(*files, output, accuracies)
+    evaluation.train_scorer(*files, output, accuracies, "mine")
     assert pd.read_csv(accuracies).to_dict("records") == [
-        {"part": "dev", "n": 3, "accuracy": 1.0, "published": 0.92},
-        {"part": "test", "n": 4, "accuracy": 0.75, "published": 0.80},
+        {"scorer": "mine", "part": "dev", "n": 3, "accuracy": 1.0, "published": 0.92},
+        {"scorer": "mine", "part": "test", "n": 4, "accuracy": 0.75, "published": 0.80},
     ]
     score = evaluation.make_scorer(TFIDF, output)
     assert isinstance(score, TfidfScorer)

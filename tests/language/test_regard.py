@@ -16,9 +16,7 @@ from equitune.language.regard import (
     TransformerScorer,
     WordScorer,
     accuracy,
-    has_sentiment,
     read_regard,
-    sentiment,
 )
 from equitune.language.tokenizer import build_tokenizer
 from equitune.vision import import_transformers
@@ -345,21 +343,3 @@ def test_a_folder_that_is_not_there_is_not_asked_for_on_the_hub(name, tmp_path, 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=f"{name} holds no text classifier: it has no config"):
         TransformerScorer(Path(name))
-
-
-def test_sentiment_is_vaders():
-    good, bad, plain = sentiment(["A very kind man!", "A horrible crime.", "A man."])
-    assert -1 <= bad < -0.5 < plain == 0 < 0.5 < good <= 1
-    assert sentiment([]) == []
-
-
-def test_vader_recognises_the_words_of_its_lexicon():
-    assert has_sentiment(["A very kind man!", "A man.", "", "not good", "🙂"]) == [
-        True,
-        False,
-        False,
-        True,
-        True,
-    ]
-    assert has_sentiment(["kind but horrible"]) == [True]
-    assert has_sentiment([]) == []

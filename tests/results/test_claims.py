@@ -15,7 +15,7 @@ PAPER = {
     "image.weights": "imagenet",
     "image.subset": None,
     "image.images_seen": 424960,
-    "language.scorer": "transformer",
+    "language.scorer.gpt2": "transformer",
 }
 RECURRENT = ("RNN", "GRU", "LSTM")
 CNNS = ("alexnet", "resnet18", "vgg11_bn", "densenet121")

@@ -98,6 +98,7 @@ def language(tmp_path):
         run = {"model": model, "method": "plain", "axis": "race", "task": "respect"}
         shares = dict.fromkeys(tables.REGARD_LABELS, 0.25)
         text = {"context": "was known for", "sample": 0, "text": "NA", "regard": "other"}
+        run |= {"scorer": "words"} if model == "small" else {}  # the other is an older table
         gap = dict.fromkeys(("regard_gap", "regard_gap_low", "regard_gap_high"), 0.1)
         own = {"counterfactual_tv": 0.25, "perplexity": 8.5} if model == "small" else {}
         gap |= {"pair": "Black person/NA", "p_value": 0.5, "n": 20} | own
@@ -125,7 +126,10 @@ def test_language_tables_come_from_the_parts(language):
     fairness = tables.read(language / "fairness.csv", tables.FAIRNESS_COLUMNS)
     assert fairness["perplexity"].isna().tolist() == [True, False]
     assert tuple(fairness.columns) == tables.FAIRNESS_COLUMNS
+    assert fairness["scorer"].fillna("").tolist() == ["", "words"]
     summary = pd.read_csv(language / "fairness_summary.csv")
+    assert set(summary["scorer"].fillna("")) == {"", "words"}
+    assert len(summary) == 2 * len(tables.FAIRNESS_MEASURES)
     assert set(summary["measure"]) == set(tables.FAIRNESS_MEASURES)
     assert set(pd.read_csv(language / "regard_summary.csv")["measure"]) == {
         *tables.REGARD_LABELS,

@@ -101,6 +101,7 @@ def test_a_part_without_rows_adds_none_and_changes_no_number(tmp_path):
 def text(demographic, words, **changes):
     run = dict(zip(tables.LANGUAGE_TEXT_KEYS, ("small", "equi", "race", "respect"), strict=False))
     run |= {"context": "was known for", "sample": 0, "seed": 0, "demographic": demographic}
+    run["scorer"] = "words"
     return run | {"text": words, "regard": "neutral"} | changes
 
 
@@ -113,7 +114,7 @@ def test_the_texts_of_all_demographics_stand_side_by_side():
     ]
     wide = tables.side_by_side(pd.DataFrame(rows))
     assert wide.columns.tolist() == [
-        *("model", "method", "axis", "task", "context", "sample"),
+        *("model", "method", "axis", "task", "context", "sample", "scorer"),
         *("demographic_1", "text_1", "regard_1", "demographic_2", "text_2", "regard_2"),
     ]
     assert wide["axis"].tolist() == ["orientation", "race", "race"]
@@ -131,6 +132,12 @@ def test_of_several_seeds_the_first_ones_texts_are_shown():
     assert wide[["text_1", "text_2"]].values.tolist() == [["a", "b"]]
 
 
+def test_texts_of_earlier_tables_name_no_scorer():
+    rows = [text("man", "a", scorer=None), text("woman", "b", scorer=None)]
+    wide = tables.side_by_side(pd.DataFrame(rows))
+    assert wide[["scorer", "text_1", "text_2"]].values.tolist() == [["", "a", "b"]]
+
+
 def test_three_demographics_have_columns_of_their_own():
     rows = [text(name, name[0], axis="religion") for name in ("Muslim", "Christian", "Jewish")]
     wide = tables.side_by_side(pd.DataFrame(rows))
@@ -145,6 +152,14 @@ def test_a_measure_that_no_run_has_is_summarized_as_of_no_run():
     counts = dict(zip(summary["measure"], summary["n"], strict=True))
     assert counts == {"perplexity": 0, "regard_gap": 2}
     assert summary["mean"].isna().tolist() == [True, False]
+
+
+def test_what_several_scorers_say_is_not_averaged_together():
+    rows = [("words", 0, 0.2), ("words", 1, 0.4), ("tfidf", 2, 0.9), (None, 3, 0.1)]
+    table = pd.DataFrame(rows, columns=["scorer", "seed", "regard_gap"]).assign(model="small")
+    summary = tables.summarize(table, ["model", "scorer"], ["regard_gap"])
+    means = dict(zip(summary["scorer"].fillna("unnamed"), summary["mean"], strict=True))
+    assert means == pytest.approx({"tfidf": 0.9, "words": 0.3, "unnamed": 0.1})
 
 
 def test_the_first_seed_is_each_cells_own():

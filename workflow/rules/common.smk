@@ -77,20 +77,20 @@ LANGUAGE_PUBLISHED = [
     name for name in LANGUAGE.models if LANGUAGE.sources[name].kind == "samples"
 ]
 LANGUAGE_MODELS = [name for name in LANGUAGE.models if name not in LANGUAGE_PUBLISHED]
-LANGUAGE_AXES = json.dumps({axis: LANGUAGE.lexicons[axis] for axis in LANGUAGE.axes})
-LANGUAGE_TASKS = option("--task", *LANGUAGE.tasks)
+LANGUAGE_OF = {name: LANGUAGE.of(name) for name in LANGUAGE.models}
 PROMPTS = option("--prompts", LANGUAGE.prompts)
 MIRROR = option("--mirror", CONFIG.retrieve.mirror)
-SCORER = LANGUAGE.scorers[LANGUAGE.scorer]
+SCORERS = {own.scorer: LANGUAGE.scorers[own.scorer] for own in LANGUAGE_OF.values()}
+TRAINED = [name for name, scorer in SCORERS.items() if scorer.kind == "tfidf"]
 FILES = {name: file for file, name in SOURCES.items()}
-REGARD_TRAIN = FILES[
-    SCORER.location if SCORER.kind == "tfidf" else "regard_train_other"
-]
-# what comes from the Hugging Face hub: models by their names, and the scorer
+# what comes from the Hugging Face hub: models by their names, and scorers
 HUB = {name: LANGUAGE.sources[name] for name in LANGUAGE_MODELS}
 HUB = {name: source for name, source in HUB.items() if source.kind == "hub"}
-if SCORER.kind == "transformer" and SCORER.revision:
-    HUB[f"scorer_{LANGUAGE.scorer}"] = SCORER
+HUB |= {
+    f"scorer_{name}": scorer
+    for name, scorer in SCORERS.items()
+    if scorer.kind == "transformer" and scorer.revision
+}
 
 # what comes out of wheels, and is left out where the package index does not have them
 PACKAGES = {
@@ -132,6 +132,7 @@ wildcard_constraints:
         *configuration.LANGUAGE_METHODS,
     ),
     model=one_of(*LANGUAGE.models),
+    scorer=one_of(*TRAINED),
     group=one_of(configuration.IDENTITY, *SCAN.permutations, *IMAGE.groups),
     seed=r"\d+",
 
@@ -286,14 +287,24 @@ def language_samples(wildcards):
     return f"results/sources/{FILES[LANGUAGE.sources[wildcards.model].location]}"
 
 
+def language_axes(wildcards):
+    """The lexicons of a model's axes, as the commands take them."""
+    axes = LANGUAGE_OF[wildcards.model].axes
+    return json.dumps({axis: LANGUAGE.lexicons[axis] for axis in axes})
+
+
+def language_tasks(wildcards):
+    """The tasks of a model, as the commands take them."""
+    return option("--task", *LANGUAGE_OF[wildcards.model].tasks)
+
+
 def language_methods(name):
-    """A file of each method of a model; published samples are of the model as it is."""
+    """A file of each method of a model."""
 
     def files(wildcards):
-        published = wildcards.model in LANGUAGE_PUBLISHED
-        methods = ["plain"] if published else LANGUAGE.methods
         return [
-            f"{LANGUAGE_CELL.format(**wildcards)}/{method}/{name}" for method in methods
+            f"{LANGUAGE_CELL.format(**wildcards)}/{method}/{name}"
+            for method in LANGUAGE_OF[wildcards.model].methods
         ]
 
     return files
@@ -307,13 +318,15 @@ def language_measures(wildcards):
 
 
 def language_scorer(wildcards):
-    """The scorer's file, none for one that needs none."""
-    if SCORER.kind == "tfidf":
-        return ["results/language/scorer/model.safetensors"]
-    if SCORER.kind == "words":
+    """The file of a model's scorer, none for one that needs none."""
+    name = LANGUAGE_OF[wildcards.model].scorer
+    scorer = SCORERS[name]
+    if scorer.kind == "tfidf":
+        return [f"results/language/scorer/{name}/model.safetensors"]
+    if scorer.kind != "transformer":
         return []
-    hub = f"results/language/hub/scorer_{LANGUAGE.scorer}/manifest.json"
-    return [hub if SCORER.revision else f"{SCORER.location}/config.json"]
+    hub = f"results/language/hub/scorer_{name}/manifest.json"
+    return [hub if scorer.revision else f"{scorer.location}/config.json"]
 
 
 def trained(file):
@@ -350,9 +363,20 @@ def left_out():
         )
 
 
+def of_models(files):
+    """What a function makes of models. Last comes what only models out of wheels need, without
+    those that could not be had."""
+    certain = files([model for model in LANGUAGE.models if model not in PACKAGES])
+
+    def packaged(wildcards):
+        models = [model for model, source in PACKAGES.items() if had(source)]
+        return [file for file in files(models) if file not in certain]
+
+    return [*certain, packaged] if PACKAGES else certain
+
+
 def language_parts(name):
-    """A file of every model and seed; published samples are of no seed of ours. Last come the
-    models out of wheels, without those that could not be had."""
+    """A file of every model and seed; published samples are of no seed of ours."""
 
     def files(models):
         return [
@@ -363,11 +387,24 @@ def language_parts(name):
             )
         ]
 
-    def packaged(wildcards):
-        return files(model for model, source in PACKAGES.items() if had(source))
+    return of_models(files)
 
-    certain = files(model for model in LANGUAGE.models if model not in PACKAGES)
-    return [*certain, packaged] if PACKAGES else certain
+
+def trained_scorers(models):
+    """The names of the scorers of models that are trained here."""
+    used = dict.fromkeys(LANGUAGE_OF[model].scorer for model in models)
+    return [name for name in used if name in TRAINED]
+
+
+def scorer_accuracies(models):
+    """A file of each scorer that is trained here for models."""
+    names = trained_scorers(models)
+    return [f"results/language/scorer/{name}/accuracy.csv" for name in names]
+
+
+def scorer_table(models):
+    """The table of the scorers that are trained here for models, none where there are none."""
+    return ["results/tables/regard_scorer.csv"] if trained_scorers(models) else []
 
 
 def language_truth_table(wildcards):

@@ -15,6 +15,7 @@ rule language:
         "results/figures/language_regard.svg",
         "results/figures/language_gaps.svg",
         "results/figures/language_fairness.svg",
+        of_models(scorer_table),
 
 
 rule language_corpus:
@@ -134,9 +135,9 @@ rule language_generate:
         gpu=GPU,
     params:
         base=lambda w, input: str(Path(input.base).parent),
-        axes=LANGUAGE_AXES,
-        tasks=LANGUAGE_TASKS,
-        sampling=as_json(LANGUAGE.sampling),
+        axes=language_axes,
+        tasks=language_tasks,
+        sampling=lambda w: as_json(LANGUAGE_OF[w.model].sampling),
         prompts=PROMPTS,
         forms="--forms" if LANGUAGE.forms else "",
         device=CONFIG.device,
@@ -170,8 +171,8 @@ rule language_measure:
         gpu=GPU,
     params:
         base=lambda w, input: str(Path(input.base).parent),
-        axes=LANGUAGE_AXES,
-        tasks=LANGUAGE_TASKS,
+        axes=language_axes,
+        tasks=language_tasks,
         text=lambda w, input: option("--text", *input.text),
         block=lambda w: (
             "" if language_by_line(w.model) else option("--block", LANGUAGE.block)
@@ -211,26 +212,21 @@ rule language_published:
 
 rule language_scorer:
     input:
-        train=f"results/sources/{REGARD_TRAIN}",
+        train=lambda w: f"results/sources/{FILES[SCORERS[w.scorer].location]}",
         dev="results/sources/nlg-bias/dev.tsv",
         test="results/sources/nlg-bias/test.tsv",
     output:
-        scorer="results/language/scorer/model.safetensors",
-        accuracy=report(
-            "results/tables/regard_scorer.csv",
-            category="Fairness of language models",
-            caption="../report/language_scorer.rst",
-            labels={"what": "accuracy of the regard scorer", "kind": "table"},
-        ),
+        scorer="results/language/scorer/{scorer}/model.safetensors",
+        accuracy="results/language/scorer/{scorer}/accuracy.csv",
     log:
-        "results/logs/language_scorer.log",
+        "results/logs/language_scorer/{scorer}.log",
     conda:
         "../../envs/equitune.yaml"
     threads: 1
     shell:
         "python -m equitune --log {log:q} language scorer --train {input.train:q}"
         " --dev {input.dev:q} --test {input.test:q} --output {output.scorer:q}"
-        " --accuracy {output.accuracy:q}"
+        " --accuracy {output.accuracy:q} --name {wildcards.scorer}"
 
 
 # one job a cell: scoring all methods' texts takes seconds
@@ -254,10 +250,12 @@ rule language_evaluate:
         gpu=GPU,
     params:
         measures=lambda w, input: option("--measures", *input.measures),
-        scorer=lambda w: as_json(SCORER),  # no wildcards, whatever stands in braces
+        # no wildcards, whatever stands in braces
+        scorer=lambda w: as_json(SCORERS[LANGUAGE_OF[w.model].scorer]),
+        name=lambda w: LANGUAGE_OF[w.model].scorer,
         trained=lambda w, input: option("--trained", *map(trained, input.scorer)),
         prompts=PROMPTS,
-        axes=LANGUAGE_AXES,
+        axes=language_axes,
         forms="--forms" if LANGUAGE.forms else "",
         mask="--mask" if LANGUAGE.mask else "--no-mask",
         cut="--first-sentence" if LANGUAGE.first_sentence else "--no-first-sentence",
@@ -266,7 +264,7 @@ rule language_evaluate:
     shell:
         "python -m equitune --log {log:q} --determinism {params.determinism}"
         " language evaluate {input.samples:q} {params.measures}"
-        " --scorer {params.scorer:q} {params.trained} --seed {wildcards.seed} {params.prompts}"
+        " --scorer {params.scorer:q} --scorer-name {params.name} {params.trained} --seed {wildcards.seed} {params.prompts}"
         " {params.mask} {params.cut} --axes {params.axes:q} {params.forms}"
         " --device {params.device} --regard {output.regard:q}"
         " --fairness {output.fairness:q} --texts {output.texts:q}"

@@ -120,4 +120,5 @@ rule retrieve:
             for name in LANGUAGE.models
             for file in language_sources(LANGUAGE.sources[name])
         ],
-        lambda w: list(rules.language_scorer.input) if SCORER.kind == "tfidf" else [],
+        [f"results/sources/{FILES[SCORERS[name].location]}" for name in TRAINED],
+        [f"results/sources/nlg-bias/{part}.tsv" for part in ("dev", "test") if TRAINED],

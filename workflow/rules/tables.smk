@@ -8,6 +8,7 @@ localrules:
     image_forecast_table,
     regard_table,
     fairness_table,
+    regard_scorer_table,
     language_texts,
     claims,
     provenance,
@@ -205,6 +206,25 @@ rule fairness_table:
         " --output {output.table:q} --summary {output.summary:q}"
 
 
+rule regard_scorer_table:
+    input:
+        of_models(scorer_accuracies),
+    output:
+        report(
+            "results/tables/regard_scorer.csv",
+            category="Fairness of language models",
+            caption="../report/language_scorer.rst",
+            labels={"what": "accuracy of the regard scorers", "kind": "table"},
+        ),
+    log:
+        "results/logs/regard_scorer_table.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} results table regard-scorer {input:q} --output {output:q}"
+
+
 rule language_texts:
     input:
         language_parts("texts.csv"),
@@ -233,7 +253,10 @@ SETTINGS = {
         IMAGE.tuning[name].steps * IMAGE.tuning[name].batch_size
         for name in IMAGE.architectures
     ),
-    "language.scorer": SCORER.kind,
+    **{
+        f"language.scorer.{model}": SCORERS[own.scorer].kind
+        for model, own in LANGUAGE_OF.items()
+    },
 }
 
 

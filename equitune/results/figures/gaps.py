@@ -1,5 +1,6 @@
 """The gaps in regard that language models leave, by both scorers; it knows no model."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from equitune.results.figures import parts
-from equitune.results.figures.language import AXES, EMBEDDED, TASKS, Looks, series
+from equitune.results.figures.language import (
+    AXES,
+    EMBEDDED,
+    MODELS,
+    TASKS,
+    Looks,
+    models,
+    scorers,
+    series,
+)
 from equitune.results.style import PUBLISHED, look
 from equitune.results.tables import FAIRNESS_KEYS, UNSCORED
 
@@ -36,9 +46,11 @@ def language_gaps(
         The figure, and the numbers it shows, a row a point.
 
     Raises:
-        ValueError: no rows, a method that is not known, or a pair that is none.
+        ValueError: no rows, a method that is not known, a pair that is none, or a model with
+            several scorers.
     """
     parts.check(fairness)
+    told_by = scorers(fairness)
     looks = series(fairness)
     order = dict(zip(looks, range(len(looks)), strict=True))
     for name in SYMMETRIC:  # tables of earlier versions lack them
@@ -78,7 +90,8 @@ def language_gaps(
         axis.set_ylim(bottom, 0)
         parts.sideways(axis, middles, names)
         axis.set_xlabel("difference in mean regard (first − second demographic)")
-        axis.set_title(f"gap in regard (n = {parts.span(fairness['n'])} texts a gap)")
+        title = f"gap in regard (n = {parts.span(fairness['n'])} texts a gap)"
+        axis.set_title(title + _told(fairness, told_by))
         handles = [Line2D([], [], **style) for style in looks.values()]
         if both:
             style = OPEN | {"color": "#666666", "label": "symmetric scorer"}
@@ -107,6 +120,16 @@ def _planted(fairness: pd.DataFrame, truth: pd.DataFrame | None) -> list[pd.Data
             row = {"kind": "planted", "model": EMBEDDED, "method": "", "axis": axis, "task": task}
             rows.append(row | {"pair": pair, "regard_gap": regard[first] - regard[second]})
     return [pd.DataFrame(rows)] if rows else []
+
+
+def _told(fairness: pd.DataFrame, told_by: Mapping[str, str]) -> str:
+    """Return a line that names the scorer of each model, if the table says it."""
+    said = [
+        f"{MODELS.get(model, model)} by {told_by[model]}".replace("\n", " ")
+        for model in models(fairness)
+        if model in told_by
+    ]
+    return f"\nscorer: {', '.join(said)}" if said else ""
 
 
 def _pair(pair: Any) -> list[str]:

@@ -3,7 +3,7 @@
 Demographics stand in alphabetical order, as in the tables. It knows no model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -20,6 +20,7 @@ from equitune.results.style import METHODS, REGARD, look
 from equitune.results.tables import FAIRNESS_KEYS, REGARD_KEYS, UNSCORED, summarize
 
 AXES, TASKS = ("gender", "race", "orientation"), ("respect", "occupation")
+BREAKS = "\n"
 EMBEDDED = "small"  # the model whose corpus was made with known shares
 MODELS = {"published": "published\ntexts"}  # texts of a GPT-2, scored here
 MANY_MODELS = 2  # with more, the panels of the tasks stand one below another
@@ -52,13 +53,14 @@ def language_regard(
         The figure, and the shares it shows: means over the seeds with sd and n.
 
     Raises:
-        ValueError: no rows, or a method that is not known.
+        ValueError: no rows, a method that is not known, or a model with several scorers.
     """
     parts.check(regard)
+    told_by = scorers(regard)
     shown = _shares(regard, published, truth)
     axes, tasks = parts.in_order(regard["axis"], AXES), parts.in_order(regard["task"], TASKS)
     panels = {
-        (axis, task): _blocks(parts.where(shown, axis=axis, task=task))
+        (axis, task): _blocks(parts.where(shown, axis=axis, task=task), told_by)
         for axis in axes
         for task in tasks
     }
@@ -176,7 +178,7 @@ def _bar(demographic: str, unscored: float) -> str:
     return f"{demographic}, {100 * (1 - unscored):.0f} % recognised"
 
 
-def _blocks(shown: pd.DataFrame) -> list[Block]:
+def _blocks(shown: pd.DataFrame, told_by: Mapping[str, str]) -> list[Block]:
     """Return what a panel shows from left to right: planted, each model, published."""
     blocks: list[Block] = []
     for kind in ("planted", "measured", "published"):
@@ -188,6 +190,8 @@ def _blocks(shown: pd.DataFrame) -> list[Block]:
                 for method in parts.in_order(rows["method"], METHODS)
             ]
             heading = named.get(kind, MODELS.get(model, model))
+            if kind == "measured" and model in told_by:
+                heading += f"{', ' if BREAKS in heading else BREAKS}scorer: {told_by[model]}"
             blocks.append((heading, kind == "published", methods))
     return blocks
 
@@ -196,7 +200,7 @@ def _extent(block: Block) -> float:
     """Return the width of a block and of the space beside it, in bars."""
     heading, _, methods = block
     bars = sum(rows["demographic"].nunique() + GAP for _, rows in methods)
-    return max(bars, LETTER * max(map(len, heading.split("\n"))) / 72 / BAR) + BREAK
+    return max(bars, LETTER * max(map(len, heading.split(BREAKS))) / 72 / BAR) + BREAK
 
 
 def _stacks(axis: Axes, blocks: Sequence[Block]) -> None:
@@ -259,6 +263,24 @@ def series(table: pd.DataFrame) -> Looks:
         for method in METHODS
         if (model, method) in found
     }
+
+
+def scorers(table: pd.DataFrame) -> dict[str, str]:
+    """Return who told the regard of each model; tables of earlier versions do not say it.
+
+    Raises:
+        ValueError: the texts of a model have several scorers, whose numbers are not to be mixed.
+    """
+    if "scorer" not in table:
+        return {}
+    found = table[["model", "scorer"]].dropna().drop_duplicates()
+    twice = found[found["model"].duplicated()]["model"]
+    if len(twice):
+        names = " and ".join(sorted(parts.where(found, model=twice.iloc[0])["scorer"]))
+        raise ValueError(
+            f"the texts of {twice.iloc[0]} are scored by {names}: draw a figure of each scorer's"
+        )
+    return dict(zip(found["model"], found["scorer"], strict=True))
 
 
 def models(table: pd.DataFrame) -> list[str]:

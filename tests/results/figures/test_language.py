@@ -412,3 +412,35 @@ def test_a_second_drawing_has_the_same_bytes(tmp_path, regard, fairness, publish
         written.append({f.name: f.read_bytes() for f in (tmp_path / place).iterdir()})
     assert written[0] == written[1]
     assert len(written[0]) == 9
+
+
+def scored(table):
+    """Each model has a scorer of its own."""
+    return table.assign(scorer=table["model"].map({"small": "words", "published": "tfidf"}))
+
+
+def test_the_scorer_of_each_model_stands_above_its_bars(regard, published):
+    figure, _ = figures.language_regard(scored(regard), published)
+    axis = panel(figure, "race × respect")
+    assert "small\nscorer: words" in texts(axis)
+    assert "published\ntexts, scorer: tfidf" in texts(axis)
+    assert "as published\ngpt2" in texts(axis)  # whose scorer is the source's own
+
+
+def test_the_title_of_the_gaps_names_the_scorer_of_each_model(fairness):
+    figure, _ = figures.language_gaps(scored(fairness))
+    title = figure.axes[0].get_title()
+    assert title.splitlines()[1] == "scorer: small by words, published texts by tfidf"
+    some = scored(fairness).replace({"scorer": {"tfidf": None}})  # one table is an earlier one
+    title = figures.language_gaps(some)[0].axes[0].get_title()
+    assert title.splitlines()[1] == "scorer: small by words"
+
+
+def test_two_scorers_of_one_model_are_not_drawn_together(regard, fairness, published):
+    second = {"scorer": ["words" if seed else "tfidf" for seed in regard["seed"]]}
+    said = "the texts of small are scored by tfidf and words: draw a figure of each scorer's"
+    with pytest.raises(ValueError, match=said):
+        figures.language_regard(regard.assign(**second), published)
+    second = {"scorer": ["words" if seed else "tfidf" for seed in fairness["seed"]]}
+    with pytest.raises(ValueError, match=said):
+        figures.language_gaps(fairness.assign(**second))
