@@ -40,7 +40,7 @@ def note(folder, available):
     source = sources()["smollm2_gguf"]
     facts = {key: vars(source)[key] for key in ("package", "version", "wheel", "licence")}
     path = folder / NOTE
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     reason = "" if available else "no index"
     facts |= {"source": source.name, "available": available, "reason": reason}
     path.write_text(json.dumps(facts))
@@ -97,6 +97,28 @@ def test_the_plan_shows_what_is_certain_before_it_is_known(snakemake, packaged, 
     assert "language_convert" not in plan
     done = snakemake(tmp_path, "--cores", "1", "-n", "retrieve", settings=packaged)
     assert rules(done.stdout + done.stderr)["package"] == 1
+
+
+def test_the_model_that_a_scorer_reads_by_need_not_write(snakemake, packaged, tmp_path):
+    packaged["language"] |= {"models": ["published"], "scorer": "smollm2_hidden"}
+    file = note(tmp_path, available=True)
+    file.parent.mkdir(parents=True)
+    file.touch()
+    done = snakemake(tmp_path, "--cores", "1", "-np", "language", settings=packaged)
+    assert done.returncode == 0, done.stderr
+    text = done.stdout + done.stderr
+    plan = rules(text)
+    assert plan["language_convert"] == plan["language_scorer"] == plan["language_evaluate"] == 1
+    assert "language_generate" not in plan
+    base = "--base results/language/packages/smollm2_gguf"
+    assert f"--kind hidden {base} --device" in text
+    assert f"--trained results/language/scorer/smollm2_hidden/model.safetensors {base} " in text
+    assert "nlg-bias/train.tsv" in text
+    (tmp_path / NOTE).unlink()
+    note(tmp_path, available=False)
+    done = snakemake(tmp_path, "--cores", "1", "language", settings=packaged)
+    assert done.returncode == 1
+    assert LEFT_OUT.replace("smollm2,", "published,") in done.stderr.splitlines()
 
 
 def test_a_model_that_was_had_is_converted_once_for_all_its_jobs(snakemake, packaged, tmp_path):
