@@ -179,6 +179,31 @@ def test_every_key_has_a_meaning():
             "language.scorers.mine: kind transformer needs a location",
         ),
         (
+            "language.scorers.smollm2_hidden.location",
+            None,
+            "language.scorers.smollm2_hidden: kind hidden needs a location",
+        ),
+        (
+            "language.scorers.smollm2_hidden.model",
+            None,
+            "language.scorers.smollm2_hidden: kind hidden needs a model, a name in sources",
+        ),
+        (
+            "language.scorers.smollm2_hidden.model",
+            "smollm",
+            "language.scorers.smollm2_hidden.model: unknown 'smollm'; did you mean 'smollm2'",
+        ),
+        (
+            "language.scorers.smollm2_hidden.model",
+            "small",
+            "smollm2_hidden.model: small is of kind corpus: name a pretrained model",
+        ),
+        (
+            "language.scorers.tfidf.model",
+            "smollm2",
+            "language.scorers.tfidf.model has no meaning for kind tfidf: leave it out",
+        ),
+        (
             "language.scorers.regardv3.labels",
             {"LABEL_0": "negativ"},
             "unknown value 'negativ'; did you mean 'negative'",

@@ -118,7 +118,7 @@ def test_every_file_that_a_shipped_configuration_can_fetch_has_a_row(root):
         chosen = settings(file, root)
         named = {each.location for each in chosen.image.sources.values() if each.kind == "archive"}
         language = [*chosen.language.sources.values(), *chosen.language.scorers.values()]
-        kinds = ("samples", "package", "tfidf")
+        kinds = ("samples", "package", *config.TRAINED_SCORERS)
         named |= {each.location for each in language if each.kind in kinds}
         named |= {each.text for each in chosen.language.sources.values()} - {None, "corpus"}
         named |= {f"{chosen.image.network(name)}_imagenet" for name in chosen.image.architectures}

@@ -23,6 +23,7 @@ from equitune.config.image import IMAGE_METHODS, Image, ImageBuilder, ImageModel
 from equitune.config.language import (
     LANGUAGE_METHODS,
     REGARD_LABELS,
+    TRAINED_SCORERS,
     Language,
     LanguageSource,
     ModelSettings,
@@ -48,6 +49,7 @@ __all__ = [
     "LANGUAGE_METHODS",
     "REGARD_LABELS",
     "SCAN_METHODS",
+    "TRAINED_SCORERS",
     "ActionWord",
     "CommandWord",
     "Config",

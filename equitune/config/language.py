@@ -15,7 +15,8 @@ Regard = Literal["positive", "neutral", "negative", "other"]
 REGARD_LABELS: tuple[Regard, ...] = get_args(Regard)
 LANGUAGE_METHODS: tuple[LanguageMethod, ...] = get_args(LanguageMethod)
 NAMED = ("hub", "folder", "package", "samples")  # kinds of models that have a location
-FITTED = ("tfidf", "transformer")  # kinds of scorers that have one
+FITTED = ("tfidf", "hidden", "transformer")  # kinds of scorers that have one
+TRAINED_SCORERS = ("tfidf", "hidden")  # those of them that are trained here, on sentences
 
 
 @dataclass(config=STRICT, frozen=True)
@@ -65,19 +66,23 @@ class RegardScorer:
     """Who tells the regard of a text."""
 
     kind: Annotated[
-        Literal["words", "sentiment", "tfidf", "transformer"],
+        Literal["words", "sentiment", "tfidf", "hidden", "transformer"],
         about(
             "words: the marker words of the generated corpus; sentiment: VADER's, no regard but "
-            "needs no data; tfidf: TF-IDF and logistic regression, trained here; transformer: a "
+            "needs no data; tfidf: TF-IDF and logistic regression, trained here; hidden: logistic "
+            "regression on the hidden states of a language model, trained here; transformer: a "
             "text classifier of Hugging Face"
         ),
     ]
     location: Annotated[
         Place | None,
         about(
-            "of kind tfidf: its training sentences' name in the registry; of kind transformer: an "
-            "id on the hub, or a folder"
+            "of kinds tfidf and hidden: their training sentences' name in the registry; of kind "
+            "transformer: an id on the hub, or a folder"
         ),
+    ] = None
+    model: Annotated[
+        Name | None, about("of kind hidden: a name in sources, the model whose states are read")
     ] = None
     revision: Annotated[Place | None, about("of a classifier on the hub: the commit")] = None
     labels: Annotated[
@@ -207,11 +212,26 @@ def problems(language: Language) -> Iterator[str]:
     for name, scorer in language.scorers.items():
         if scorer.kind in FITTED and not scorer.location:
             yield f"scorers.{name}: kind {scorer.kind} needs a location"
+        yield from _model_problems(language, name)
     if language.network.width % language.network.heads:
         yield (
             f"network: width {language.network.width} is no multiple of {language.network.heads} "
             "heads; change one"
         )
+
+
+def _model_problems(language: Language, name: str) -> Iterator[str]:
+    """What is wrong with the model that a scorer reads texts by."""
+    scorer, place = language.scorers[name], f"scorers.{name}"
+    if scorer.kind != "hidden":
+        if scorer.model is not None:
+            yield f"{place}.model has no meaning for kind {scorer.kind}: leave it out"
+    elif scorer.model is None:
+        yield f"{place}: kind hidden needs a model, a name in sources"
+    elif scorer.model not in language.sources:
+        yield f"{place}.model: unknown {scorer.model!r}{nearest(scorer.model, language.sources)}"
+    elif (kind := language.sources[scorer.model].kind) in ("corpus", "samples"):
+        yield f"{place}.model: {scorer.model} is of kind {kind}: name a pretrained model"
 
 
 def _own_problems(language: Language, name: str) -> Iterator[str]:

@@ -33,6 +33,9 @@ Method = Annotated[str, typer.Option(help="plain, equi or relaxed.")]
 Model = Annotated[str, typer.Option(help="Name of the model, as it stands in the tables.")]
 Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
 PromptFile = Annotated[Path | None, typer.Option(help="Prompts of your own; else those shipped.")]
+ScorerBase = Annotated[
+    Path | None, typer.Option("--base", help="Of kind hidden: folder of the language model.")
+]
 Tasks = Annotated[list[str], typer.Option("--task", help="A task of the prompts.")]
 
 
@@ -202,12 +205,19 @@ def scorer(
     test: Input,
     output: Output,
     accuracy: Annotated[Path, typer.Option(help="CSV of its accuracy beside the published one.")],
-    name: Annotated[str, typer.Option(help="What it is called in the tables.")] = "tfidf",
+    name: Annotated[
+        str | None, typer.Option(help="What it is called in the tables; else its kind.")
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(help="tfidf, or hidden: on a language model's hidden states.")
+    ] = "tfidf",
+    base: ScorerBase = None,
+    device: Device = "auto",
 ) -> None:
-    """Train a TF-IDF regard scorer on labelled sentences."""
-    from equitune.language import evaluation
+    """Train a regard scorer on labelled sentences."""
+    from equitune.language import scorers
 
-    evaluation.train_scorer(train, dev, test, output, accuracy, name)
+    scorers.train_scorer(train, dev, test, output, accuracy, name, kind, base, device)
 
 
 @app.command()
@@ -223,6 +233,7 @@ def evaluate(
     ] = None,
     prompts: PromptFile = None,
     trained: Annotated[Path | None, typer.Option(help="File or folder of the scorer.")] = None,
+    base: ScorerBase = None,
     scorer_name: Annotated[
         str | None, typer.Option(help="What it is called in the tables; else its kind.")
     ] = None,
@@ -252,6 +263,7 @@ def evaluate(
         axes=None if axes is None else _axes(axes),
         forms=forms,
         scorer_name=scorer_name,
+        base=base,
     )
 
 

@@ -17,12 +17,12 @@ from equitune.config import RegardScorer
 from equitune.extras import extra
 from equitune.files import atomic_write
 from equitune.language import regard, rows, sentiment
-from equitune.language.corpus import read_corpus
 from equitune.language.labels import most_probable
 from equitune.language.lexicon import read_lexicon
 from equitune.language.prompts import Prompts, first_sentence, mask, read_prompts
 from equitune.language.rows import Cell, Rows, Scored
 from equitune.language.samples import Sample, read_samples
+from equitune.language.scorers import READS, make_scorer
 from equitune.language.symmetric import Pieces, SymmetricScorer
 from equitune.manifests import describe
 from equitune.names import show
@@ -34,7 +34,6 @@ with extra("workflow"):
 logger = logging.getLogger(__name__)
 
 SHOWN = 2  # texts of each prompt in the table of texts
-PUBLISHED = {"dev": 0.92, "test": 0.80}  # BERT ensemble, Sheng et al. 2019
 
 
 @dataclass(frozen=True)
@@ -44,57 +43,6 @@ class Outputs:
     regard: Path
     fairness: Path
     texts: Path
-
-
-def train_scorer(
-    train: Path, dev: Path, test: Path, output: Path, accuracies: Path, name: str = "tfidf"
-) -> None:
-    """Train a TF-IDF scorer and write its accuracy beside that of the published ensemble.
-
-    Args:
-        train: labelled sentences, as `regard.read_regard` reads them.
-        dev: the same; the settings were chosen on it.
-        test: the same; looked at here only.
-        output: the scorer.
-        accuracies: CSV with the columns `tables.SCORER_COLUMNS`.
-        name: what the scorer is called in the tables.
-
-    Raises:
-        ValueError: a file that cannot be read.
-    """
-    parts = {"dev": regard.read_regard(dev), "test": regard.read_regard(test)}
-    scorer = regard.TfidfScorer.fit(*regard.read_regard(train))
-    rows = []
-    for part, (texts, labels) in parts.items():
-        found = regard.accuracy(scorer, texts, labels)
-        rows.append((name, part, len(texts), found, PUBLISHED[part]))
-    scorer.save(output)
-    table = pd.DataFrame(rows, columns=list(tables.SCORER_COLUMNS))
-    with atomic_write(accuracies) as temporary:
-        table.to_csv(temporary, index=False)
-
-
-def make_scorer(settings: RegardScorer, trained: Path | None, device: Any = "cpu") -> regard.Scorer:
-    """Return the scorer that the settings name.
-
-    Args:
-        settings: its kind.
-        trained: file of a TF-IDF scorer, folder of a transformer.
-        device: where a transformer computes.
-
-    Raises:
-        ValueError: a scorer that cannot be read, or needs a file that is not given.
-    """
-    if settings.kind == "words":
-        corpus = read_corpus()
-        return regard.WordScorer(*corpus.markers(), corpus.words())
-    if settings.kind == "sentiment":
-        return sentiment.SentimentScorer()
-    if trained is None:
-        raise ValueError(f"a scorer of kind {settings.kind} needs its file: pass --trained")
-    if settings.kind == "tfidf":
-        return regard.TfidfScorer.load(trained)
-    return regard.TransformerScorer(trained, settings.labels, device)
 
 
 def evaluate(
@@ -112,6 +60,7 @@ def evaluate(
     axes: Mapping[str, str] | None = None,
     forms: bool = False,
     scorer_name: str | None = None,
+    base: Path | None = None,
 ) -> None:
     """Score texts, compare demographics and write the three tables.
 
@@ -125,21 +74,22 @@ def evaluate(
         prompts: file of prompts; None: those shipped.
         mask_demographic: the demographic reads XYZ wherever it stands.
         cut: only the first sentence is scored.
-        device: where a transformer scores.
+        device: where a transformer or a language model scores.
         axes: for each axis its lexicon, a shipped name or a file, in whose words the scorer is
             made symmetric; of other axes the symmetric scorer's columns are empty.
         forms: other forms of the lexicons' words move too, as `generate` was told.
         scorer_name: what the scorer is called in the tables; None: by its kind.
+        base: see `make_scorer`.
 
     Raises:
         ValueError: a file that cannot be read, a demographic without texts, or a label that is
             not known.
     """
-    if settings.kind == "transformer":
+    if settings.kind in READS:
         from equitune import devices
 
         device = str(devices.prepare(device))
-    scorer = make_scorer(settings, trained, device)
+    scorer = make_scorer(settings, trained, device, base)
     symmetric = {
         axis: SymmetricScorer(scorer, read_lexicon(lexicon), forms)
         for axis, lexicon in (axes or {}).items()
@@ -174,7 +124,7 @@ def evaluate(
     how |= {"scorer_name": by, "axes": dict(axes or {}), "forms": forms}
     own_lexicons = filter(Path.is_file, map(Path, (axes or {}).values()))
     read = [*samples, *measures, *own_lexicons, *([prompts] if prompts else [])]
-    describe(outputs.regard, how, read, device if settings.kind == "transformer" else "cpu")
+    describe(outputs.regard, how, read, device if settings.kind in READS else "cpu")
 
 
 def _score(

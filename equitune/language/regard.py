@@ -1,6 +1,7 @@
 """Who tells the regard of a text: marker words, TF-IDF, or a transformer.
 
-Texts come masked and cut. It knows no demographic and no language model. A scorer also says in
+Texts come masked and cut. It knows no demographic and no language model; the scorer that reads a
+language model's hidden states stands in `hidden`. A scorer also says in
 which texts it recognises anything: what it makes of the others says nothing about them.
 """
 
@@ -16,7 +17,8 @@ import numpy as np
 from equitune.config import REGARD_LABELS
 from equitune.extras import extra
 from equitune.files import load_tensors, save_tensors
-from equitune.language.labels import Shares, check_labels
+from equitune.language import logistic
+from equitune.language.labels import Shares, check_labels, one_hot
 from equitune.language.samples import numbered_lines
 from equitune.names import nearest, show
 
@@ -96,29 +98,24 @@ class TfidfScorer:
         Raises:
             ValueError: a label is none of `REGARD_LABELS`.
         """
-        check_labels(labels)
         with extra("language"):
             from sklearn.feature_extraction.text import TfidfVectorizer
-            from sklearn.linear_model import LogisticRegression
 
         vectorizer = TfidfVectorizer(**cls.TFIDF)
-        classifier = LogisticRegression(C=cls.STRENGTH, max_iter=2000)
-        return cls(vectorizer, classifier.fit(vectorizer.fit_transform(texts), labels))
+        vectors = vectorizer.fit_transform(texts)
+        return cls(vectorizer, logistic.fit(vectors, labels, cls.STRENGTH))
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
         """Return one of `REGARD_LABELS` for each text."""
         if not len(texts):
             return []
-        return [str(x) for x in self.classifier.predict(self.vectorizer.transform(texts))]
+        return logistic.labels(self.classifier, self.vectorizer.transform(texts))
 
     def probabilities(self, texts: Sequence[str]) -> Shares:
         """Return the labels' probabilities, (texts, 4); 0 for a label it has not learnt."""
-        shares = np.zeros((len(texts), len(REGARD_LABELS)))
-        if len(texts):
-            places = [REGARD_LABELS.index(name) for name in self.classifier.classes_]
-            vectors = self.vectorizer.transform(texts)
-            shares[:, places] = self.classifier.predict_proba(vectors)
-        return shares
+        if not len(texts):
+            return one_hot([])
+        return logistic.shares(self.classifier, self.vectorizer.transform(texts))
 
     def recognises(self, texts: Sequence[str]) -> list[bool]:
         """Return of each text whether it has any of the pieces of words that were learnt."""
@@ -132,17 +129,13 @@ class TfidfScorer:
         import torch
 
         words = sorted(self.vectorizer.vocabulary_, key=self.vectorizer.vocabulary_.__getitem__)
-        numbers = {
-            "idf": self.vectorizer.idf_,
-            "coefficients": self.classifier.coef_,
-            "intercepts": self.classifier.intercept_,
-        }
+        idf = torch.from_numpy(np.array(self.vectorizer.idf_))
         facts = {
             "words": words,
-            "classes": [str(name) for name in self.classifier.classes_],
+            "classes": logistic.classes(self.classifier),
             "tfidf": _plain(self.TFIDF),
         }
-        save_tensors(path, {k: torch.from_numpy(np.array(x)) for k, x in numbers.items()}, facts)
+        save_tensors(path, {"idf": idf, **logistic.numbers(self.classifier)}, facts)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -153,28 +146,23 @@ class TfidfScorer:
         """
         with extra("language"):
             from sklearn.feature_extraction.text import TfidfVectorizer
-            from sklearn.linear_model import LogisticRegression
 
         tensors, facts = load_tensors(path)
-        wanted = {"idf", "coefficients", "intercepts"}
-        if wanted != tensors.keys() or not {"words", "classes", "tfidf"} <= facts.keys():
+        if {"idf", *logistic.NUMBERS} != tensors.keys() or not {
+            "words",
+            "classes",
+            "tfidf",
+        } <= facts.keys():
             raise ValueError(f"{path} holds no TF-IDF scorer: train it by `language scorer`")
         if facts["tfidf"] != _plain(cls.TFIDF):  # its numbers would mean something else
             raise ValueError(
                 f"{path} was trained with {facts['tfidf']}, expected {_plain(cls.TFIDF)}: train it "
                 "again by `language scorer`"
             )
-        try:
-            check_labels(facts["classes"])
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+        classifier = logistic.restore(facts["classes"], tensors, path)
         words = {word: place for place, word in enumerate(facts["words"])}
         vectorizer = TfidfVectorizer(vocabulary=words, **cls.TFIDF)
         vectorizer.idf_ = tensors["idf"].numpy()
-        classifier = LogisticRegression()
-        classifier.classes_ = np.array(facts["classes"])
-        classifier.coef_ = tensors["coefficients"].numpy()
-        classifier.intercept_ = tensors["intercepts"].numpy()
         return cls(vectorizer, classifier)
 
 

@@ -139,7 +139,8 @@ TRUTH_COLUMNS = ("axis", "task", "demographic", *REGARD_LABELS)
 LANGUAGE_TEXT_KEYS = (*FAIRNESS_KEYS, "context", "sample")
 LANGUAGE_TEXT_COLUMNS = (*LANGUAGE_TEXT_KEYS, "scorer", "seed", "demographic", "text", "regard")
 SCORER_KEYS = ("scorer", "part")
-SCORER_COLUMNS = (*SCORER_KEYS, "n", "accuracy", "published")  # of scorers that were trained here
+# of scorers that were trained here; tfidf: that of TF-IDF trained on the same sentences
+SCORER_COLUMNS = (*SCORER_KEYS, "n", "accuracy", "low", "high", "tfidf", "published")
 PUBLISHED_COLUMNS = (
     "experiment",
     "dataset",

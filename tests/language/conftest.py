@@ -7,8 +7,8 @@ import torch
 
 from equitune.actions import TokenPermutation
 
-NEEDS_TRANSFORMERS = ("data", "experiment", "measures", "methods", "models*", "probe", "sampling")
-NEEDS_TRANSFORMERS += ("tokenizer", "words")
+NEEDS_TRANSFORMERS = ("data", "experiment", "hidden*", "measures", "methods", "models*", "probe")
+NEEDS_TRANSFORMERS += ("sampling", "tokenizer", "words")
 collect_ignore_glob = (
     []
     if importlib.util.find_spec("transformers")
@@ -115,10 +115,21 @@ def tokenizer():
     )
 
 
+@pytest.fixture(scope="session")
+def saved_model(tmp_path_factory, language_model):
+    """A function that returns a folder with a random model and a tokenizer, as of the hub."""
+
+    def make(tokenizer, architecture="gpt2", seed=0, **changes):
+        folder = tmp_path_factory.mktemp("saved") / "model"
+        model = language_model(architecture, seed, vocab_size=len(tokenizer), **changes)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return make
+
+
 @pytest.fixture
-def model_folder(tmp_path, language_model, tokenizer):
+def model_folder(saved_model, tokenizer):
     """A folder with a model and its tokenizer, as it comes from the hub."""
-    folder = tmp_path / "model"
-    language_model(vocab_size=len(tokenizer)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return saved_model(tokenizer)

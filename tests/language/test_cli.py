@@ -321,6 +321,28 @@ def test_a_scorer_is_trained_from_labelled_sentences(tmp_path, capfd):
     assert [line.split(",")[:2] for line in lines[1:]] == [["mine", "dev"], ["mine", "test"]]
 
 
+def test_a_scorer_reads_the_hidden_states_of_a_model(
+    model_folder, samples, evaluate, tmp_path, capfd
+):
+    train, output = tmp_path / "train.tsv", tmp_path / "out" / "scorer"
+    train.write_text("1\tThe man worked\n1\tman worked\n-1\tThe queen said\n-1\tqueen said\n")
+    parts = ["--train", train, "--dev", train, "--test", train, "--kind", "hidden"]
+    parts += ["--output", output, "--accuracy", tmp_path / "out" / "accuracy.csv"]
+    assert run("scorer", *parts) == 1
+    assert "kind hidden reads a language model: pass its folder as --base" in error_line(capfd)
+    assert not output.parent.exists()
+    parts += ["--device", "cpu", "--base", model_folder]
+    assert run("scorer", *parts) == 0
+    settings, more = "{kind: hidden, location: x, model: mine}", ["--trained", output]
+    capfd.readouterr()
+    assert evaluate(samples, scorer=settings, more=more) == 1
+    assert "needs the language model that it was trained on" in error_line(capfd)
+    assert evaluate(samples, scorer=settings, more=[*more, "--base", model_folder]) == 0
+    table = pd.read_csv(tmp_path / "out" / "regard.csv")
+    assert set(table["scorer"]) == {"hidden"}
+    assert table[["neutral", "other"]].sum(axis=None) == 0  # it was not taught them
+
+
 def test_a_model_of_a_mirror_is_fetched(model_folder, tmp_path, capfd):
     hub = tmp_path / "mirror" / "hub" / "somebody"
     hub.mkdir(parents=True)

@@ -9,8 +9,9 @@ from equitune.config import RegardScorer
 from equitune.language import evaluation
 from equitune.language.corpus import read_corpus
 from equitune.language.prompts import read_prompts
-from equitune.language.regard import TfidfScorer, WordScorer
+from equitune.language.regard import WordScorer
 from equitune.language.samples import Sample, read_published, write_samples
+from equitune.language.scorers import train_scorer
 from equitune.language.sentiment import sentiment
 from equitune.results import tables
 
@@ -232,32 +233,10 @@ def test_measures_of_other_columns_are_named(evaluate):
         evaluate(samples_of(TEXTS), measures=[pd.DataFrame({"axis": [], "task": []})])
 
 
-@pytest.mark.parametrize("kind", ["tfidf", "transformer"])
-def test_a_trained_scorer_needs_its_file(kind):
-    with pytest.raises(ValueError, match=f"a scorer of kind {kind} needs its file: pass --trained"):
-        evaluation.make_scorer(RegardScorer(kind, "somewhere"), None)
-
-
 @pytest.mark.parametrize(("name", "written"), [(None, "words"), ("mine", "mine")])
 def test_every_table_says_who_scored(evaluate, name, written):
     for table in evaluate(samples_of(TEXTS), scorer_name=name):
         assert set(table["scorer"]) == {written}
-
-
-def test_a_trained_scorer_is_written_with_its_accuracies(tmp_path):
-    lines = [f"{n}\tXYZ is {word}." for n, word in ((1, "kind"), (-1, "cruel"), (0, "tall"))]
-    for name, part in (("train", lines * 3), ("dev", lines), ("test", [*lines, "2\tXYZ is kind."])):
-        (tmp_path / name).write_text("\n".join(part))
-    output, accuracies = tmp_path / "out" / "model.safetensors", tmp_path / "out" / "accuracy.csv"
-    files = (tmp_path / name for name in ("train", "dev", "test"))
-    evaluation.train_scorer(*files, output, accuracies, "mine")
-    assert pd.read_csv(accuracies).to_dict("records") == [
-        {"scorer": "mine", "part": "dev", "n": 3, "accuracy": 1.0, "published": 0.92},
-        {"scorer": "mine", "part": "test", "n": 4, "accuracy": 0.75, "published": 0.80},
-    ]
-    score = evaluation.make_scorer(TFIDF, output)
-    assert isinstance(score, TfidfScorer)
-    assert score(["XYZ is cruel.", "XYZ is kind."]) == ["negative", "positive"]
 
 
 def test_texts_that_are_all_empty_give_no_fair_model(evaluate, caplog):
@@ -388,7 +367,7 @@ def published(shared, tmp_path_factory):
     source = folder / "generated" / "small_gpt2_generated_samples.tsv"
     write_samples(own / "samples.jsonl", read_published(source, read_prompts(), "published"))
     parts = [folder / f"{part}.tsv" for part in ("train", "dev", "test")]
-    evaluation.train_scorer(*parts, own / "scorer", own / "accuracy.csv")
+    train_scorer(*parts, own / "scorer", own / "accuracy.csv")
     outputs = [own / f"{name}.csv" for name in ("regard", "fairness", "texts")]
     axes = {"gender": "gender_short", "race": "race", "orientation": "orientation"}
     evaluation.evaluate(

@@ -5,8 +5,8 @@ import pytest
 
 from equitune.config import REGARD_LABELS, RegardScorer
 from equitune.language import sentiment as module
-from equitune.language.evaluation import make_scorer
 from equitune.language.lexicon import Lexicon
+from equitune.language.scorers import make_scorer
 from equitune.language.sentiment import SentimentScorer, has_sentiment, sentiment
 from equitune.language.symmetric import SymmetricScorer
 

