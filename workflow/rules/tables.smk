@@ -9,6 +9,7 @@ localrules:
     regard_table,
     fairness_table,
     language_texts,
+    pronouns_table,
     claims,
     provenance,
     packages,
@@ -222,6 +223,26 @@ rule language_texts:
     threads: 1
     shell:
         "python -m equitune --log {log:q} results table language-texts {input:q}"
+        " --output {output:q}"
+
+
+rule pronouns_table:
+    input:
+        language_parts("pronouns.csv"),
+    output:
+        report(
+            "results/tables/language_pronouns.csv",
+            category="Fairness of language models",
+            caption="../report/language_pronouns_table.rst",
+            labels={"what": "agreement of pronouns", "kind": "table"},
+        ),
+    log:
+        "results/logs/pronouns_table.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} results table language-pronouns {input:q}"
         " --output {output:q}"
 
 
