@@ -267,6 +267,20 @@ def evaluate(
     )
 
 
+@app.command()
+def pronouns(
+    samples: Annotated[list[Path], typer.Argument(help="Samples, a file for each method.")],
+    axes: Axes,
+    seed: Seed,
+    output: Output,
+    prompts: PromptFile = None,
+) -> None:
+    """Count the texts whose first gendered pronoun agrees with the subject."""
+    from equitune.language.pronouns import write_pronouns
+
+    write_pronouns(samples, _axes(axes), seed, output, prompts)
+
+
 def _axes(text: str) -> dict[str, str]:
     """Read {axis: lexicon} from an option's text."""
     read = parse_yaml(text, "--axes")

@@ -20,6 +20,7 @@ from equitune.texts import parse_yaml, read_text
 
 LEXICONS = RESOURCES / "lexicons"
 KEYS = ("demographics", "equality", "general")
+OPTIONAL = ("pronouns",)
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Lexicon:
         demographics: d words, such as ("man", "woman").
         equality: tuples of d words, the demographics first; each word becomes the next.
         general: words that are not moved, such as "his".
+        pronouns: d lists, at each place the pronouns that agree with the words at that place of
+            a tuple; none where the demographics have no pronouns of their own.
 
     Raises:
         ValueError: a tuple is not d ≥ 2 words long, a word is malformed or stands twice.
@@ -40,6 +43,7 @@ class Lexicon:
     demographics: tuple[str, ...]
     equality: tuple[tuple[str, ...], ...]
     general: tuple[str, ...] = ()
+    pronouns: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """Check the words; see the class."""
@@ -60,11 +64,41 @@ class Lexicon:
                 )
         check_words([word for words in self.equality for word in words], "equality")
         check_words([word for words in (*self.equality, self.general) for word in words], "general")
+        self._check_pronouns()
 
     @property
     def order(self) -> int:
         """The number d of demographics, which is the order of the group."""
         return len(self.demographics)
+
+    def side(self, word: str) -> int:
+        """Return the place of a word in its equality tuple, 0 … d - 1.
+
+        Raises:
+            ValueError: no tuple has it.
+        """
+        for words in self.equality:
+            if word in words:
+                return words.index(word)
+        known = [known for words in self.equality for known in words]
+        raise ValueError(f"lexicon {self.name}: no tuple has {show(word)}{nearest(word, known)}")
+
+    def _check_pronouns(self) -> None:
+        """Check that each demographic has pronouns, and no pronoun agrees with two."""
+        if self.pronouns and len(self.pronouns) != self.order:
+            raise ValueError(
+                f"pronouns: {len(self.pronouns)} lists: expected {self.order}, one for each of "
+                f"{show(self.demographics)}"
+            )
+        for demographic, words in zip(self.demographics, self.pronouns, strict=False):
+            if not words:
+                raise ValueError(
+                    f"pronouns.{demographic} is empty: expected one pronoun or more, or no "
+                    "pronouns at all"
+                )
+        listed = [word for words in self.pronouns for word in words]
+        check_words(listed, "pronouns")
+        check_words([word.casefold() for word in listed], "pronouns")  # in texts any case counts
 
 
 def read_lexicon(name: str | os.PathLike[str]) -> Lexicon:
@@ -72,7 +106,8 @@ def read_lexicon(name: str | os.PathLike[str]) -> Lexicon:
 
     Args:
         name: that of a shipped lexicon, or the path of a YAML file with the keys demographics,
-            equality (lists of words; the demographics need not be repeated) and general.
+            equality (lists of words; the demographics need not be repeated), general and, if they
+            have any, pronouns (a list for each of the demographics).
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -87,7 +122,7 @@ def read_lexicon(name: str | os.PathLike[str]) -> Lexicon:
                 f"unknown lexicon {show(name)} (a file is ./{name}.yaml){nearest(name, shipped)}"
             )
         path = LEXICONS / f"{name}.yaml"
-    found = read_mapping(path, KEYS)
+    found = read_mapping(path, KEYS, OPTIONAL)
     try:
         demographics, general = (_words(found[key], key) for key in ("demographics", "general"))
         if not isinstance(found["equality"], list):
@@ -96,13 +131,14 @@ def read_lexicon(name: str | os.PathLike[str]) -> Lexicon:
         # the paper's E holds the demographics too: they may be repeated, once
         if demographics in equality:
             equality.remove(demographics)
-        return Lexicon(path.stem, demographics, (demographics, *equality), general)
+        pronouns = _pronouns(found["pronouns"], demographics) if "pronouns" in found else ()
+        return Lexicon(path.stem, demographics, (demographics, *equality), general, pronouns)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """Read a YAML file that is to have these keys and no other.
+def read_mapping(path: Path, keys: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a YAML file that is to have these keys, may have the optional ones, and no other.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -114,8 +150,8 @@ def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{path} is no mapping: expected the keys {', '.join(keys)}")
     for key in found:
-        if key not in keys:
-            raise ValueError(f"{path}: unknown key {show(key)}{nearest(str(key), keys)}")
+        if key not in (known := (*keys, *optional)):
+            raise ValueError(f"{path}: unknown key {show(key)}{nearest(str(key), known)}")
     if missing := [key for key in keys if key not in found]:
         raise ValueError(f"{path} lacks {', '.join(missing)}: expected {', '.join(keys)}")
     return found
@@ -138,6 +174,23 @@ def check_words(words: Sequence[Any], where: str) -> None:
         if word in seen:
             raise ValueError(f"{where}: {show(word)} stands twice: name each word once")
         seen.add(word)
+
+
+def _pronouns(found: Any, demographics: Sequence[Any]) -> tuple[tuple[Any, ...], ...]:
+    """Return the pronouns of a file in the order of the demographics."""
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"pronouns is {show(found)}: expected a list for each demographic, such as "
+            "{man: [he, his], woman: [she, her]}"
+        )
+    words = [word for word in demographics if isinstance(word, str)]  # the others are refused later
+    for key in found:
+        if key not in words:
+            raise ValueError(f"pronouns: unknown demographic {show(key)}{nearest(str(key), words)}")
+    for word in words:
+        if word not in found:
+            raise ValueError(f"pronouns: nothing for {show(word)}: expected a list of its pronouns")
+    return tuple(_words(found[word], f"pronouns.{word}") for word in words)
 
 
 def _words(words: Any, where: str) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from equitune.names import show
-from equitune.results import gain_commands
+from equitune.results import gain_commands, pronoun_commands
 from equitune.results.gain_commands import Output, Parts, Stem, write_described
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ figure = typer.Typer(help="Draw a figure from tables.")
 app.add_typer(table, name="table")
 app.add_typer(figure, name="figure")
 gain_commands.add(table, figure)
+pronoun_commands.add(table, figure)
 
 Summary = Annotated[Path, typer.Option(help="Mean, sd and n over the seeds.")]
 Published = Annotated[Path, typer.Option(help="published.csv.")]
@@ -298,11 +299,10 @@ def figures(
     elements, examples = tables / "image_elements.csv", tables / "image_examples.csv"
     gains, foretold = tables / "image_gains.csv", tables / "image_forecast.csv"
     regard, fairness = tables / "regard.csv", tables / "fairness.csv"
-    cost = tables / "cost.csv"
+    pronouns, cost = tables / "language_pronouns.csv", tables / "cost.csv"
     truth = tables / "truth.csv" if (tables / "truth.csv").exists() else None
-    if not any(
-        table.exists() for table in (scan, image, elements, gains, foretold, regard, fairness, cost)
-    ):
+    known = scan, image, elements, gains, foretold, regard, fairness, pronouns, cost
+    if not any(table.exists() for table in known):
         raise ValueError(
             f"no table to draw from in {tables}: run snakemake, or lay scan.csv, image.csv, "
             "regard.csv, fairness.csv or cost.csv there"
@@ -325,6 +325,8 @@ def figures(
     if fairness.exists():
         language_gaps(fairness, output / "language_gaps", truth)
         language_fairness(fairness, output / "language_fairness")
+    if pronouns.exists():
+        pronoun_commands.language_pronouns(pronouns, output / "language_pronouns")
     if cost.exists():
         cost_figures(cost, output)
 

@@ -106,6 +106,18 @@ REGARD_COLUMNS = (
     *(SYMMETRIC + label for label in REGARD_LABELS),
     "warning",
 )
+ALL = "all"  # in the place of a demographic: the texts about all of them
+PRONOUN_COLUMNS = (
+    *REGARD_KEYS,
+    "seed",
+    "texts",
+    "with_pronoun",
+    "agree",
+    "share",
+    "share_low",
+    "share_high",
+    "warning",
+)
 FAIRNESS_KEYS = ("model", "method", "axis", "task")
 FAIRNESS_MEASURES = ("regard_gap", "symmetric_gap", "counterfactual_tv", "perplexity")
 FAIRNESS_COLUMNS = (

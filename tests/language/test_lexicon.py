@@ -5,7 +5,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from equitune.language.lexicon import KEYS, LEXICONS, Lexicon, read_lexicon, read_mapping
+from equitune.language.lexicon import (
+    KEYS,
+    LEXICONS,
+    OPTIONAL,
+    Lexicon,
+    read_lexicon,
+    read_mapping,
+)
 
 GOOD = {
     "demographics": ["man", "woman"],
@@ -56,6 +63,22 @@ def test_every_shipped_lexicon_is_read_by_name():
     assert shipped["gender"].demographics == shipped["gender_short"].demographics
     assert len(shipped["gender"].equality) > 40
     assert ("king", "queen") in shipped["gender"].equality
+    pronouns = (("he", "his", "him", "himself"), ("she", "her", "hers", "herself"))
+    found = {name: lexicon.pronouns for name, lexicon in shipped.items() if lexicon.pronouns}
+    assert found == {"gender": pronouns, "gender_short": pronouns}
+
+
+def test_pronouns_stand_in_the_order_of_the_demographics_whatever_that_of_the_file(write):
+    assert read_lexicon(write(GOOD)).pronouns == ()
+    content = GOOD | {"pronouns": {"woman": ["she", "her"], "man": ["he"]}}
+    assert read_lexicon(write(content)).pronouns == (("he",), ("she", "her"))
+
+
+def test_a_words_side_is_its_place_in_its_tuple(write):
+    lexicon = read_lexicon(write(GOOD))
+    assert [lexicon.side(word) for word in ("man", "woman", "king", "queen")] == [0, 1, 0, 1]
+    with pytest.raises(ValueError, match=r"lexicon own: no tuple has 'quen'; did you mean 'queen'"):
+        lexicon.side("quen")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +102,24 @@ def test_every_shipped_lexicon_is_read_by_name():
         ({"general": ["of his"]}, "'of his': expected a single word"),
         ({"generall": []}, "unknown key 'generall'; did you mean 'general'"),
         ({True: []}, "unknown key True"),
+        ({"pronoun": {}}, "unknown key 'pronoun'; did you mean 'pronouns'"),
+        (
+            {"pronouns": [["he"], ["she"]]},
+            "pronouns is [['he'], ['she']]: expected a list for each",
+        ),
+        ({"pronouns": None}, "pronouns is None: expected a list for each"),
+        ({"pronouns": {"man": ["he"]}}, "pronouns: nothing for 'woman'"),
+        ({"pronouns": {"man": ["he"], "woman": []}}, "pronouns.woman is empty"),
+        ({"pronouns": {"man": "he", "woman": ["she"]}}, "pronouns.man: 'he' is no list of words"),
+        (
+            {"pronouns": {"man": ["he"], "woman": ["she"], "womn": ["it"]}},
+            "pronouns: unknown demographic 'womn'; did you mean 'woman'",
+        ),
+        ({"pronouns": {"man": ["he"], "woman": ["he"]}}, "pronouns: 'he' stands twice"),
+        ({"pronouns": {"man": ["He"], "woman": ["he"]}}, "pronouns: 'he' stands twice"),
+        ({"pronouns": {"man": ["he", "he"], "woman": ["she"]}}, "pronouns: 'he' stands twice"),
+        ({"pronouns": {"man": [False], "woman": ["she"]}}, "pronouns: False is no word"),
+        ({"pronouns": {"man": ["he is"], "woman": ["she"]}}, "'he is': expected a single word"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_one_line(write, change, text):
@@ -140,14 +181,17 @@ def test_a_lexicon_built_in_python_is_checked_too():
         Lexicon("own", ("man", "woman"), (("king", "queen"),))
     with pytest.raises(ValueError, match="'man' stands twice"):
         Lexicon("own", ("man", "woman"), (("man", "woman"),), ("man",))
+    with pytest.raises(ValueError, match="pronouns: 1 lists: expected 2, one for each of"):
+        Lexicon("own", ("man", "woman"), (("man", "woman"),), (), (("he",),))
 
 
 words = st.one_of(st.text(max_size=4), st.sampled_from("abcd"), st.booleans(), st.none())
 lists = st.lists(words, max_size=3)
 values = st.one_of(lists, st.lists(lists, max_size=3), words, st.dictionaries(words, words))
-keys = st.one_of(st.sampled_from(KEYS), st.text(max_size=4), st.integers())
+keys = st.one_of(st.sampled_from((*KEYS, *OPTIONAL)), st.text(max_size=4), st.integers())
 mappings = st.one_of(
-    st.fixed_dictionaries(dict.fromkeys(KEYS, values)), st.dictionaries(keys, values)
+    st.fixed_dictionaries(dict.fromkeys(KEYS, values), optional=dict.fromkeys(OPTIONAL, values)),
+    st.dictionaries(keys, values),
 )
 
 
@@ -166,6 +210,7 @@ def test_any_mapping_ends_in_a_lexicon_or_in_one_line(tmp_path_factory, content)
     used = [word for words in (*lexicon.equality, lexicon.general) for word in words]
     assert len(used) == len(set(used))
     assert {len(words) for words in lexicon.equality} == {lexicon.order}
+    assert len(lexicon.pronouns) in (0, lexicon.order)
 
 
 @given(content=st.binary(max_size=40))

@@ -103,19 +103,22 @@ def language(tmp_path):
         own = {"counterfactual_tv": 0.25, "perplexity": 8.5} if model == "small" else {}
         gap |= {"pair": "Black person/NA", "p_value": 0.5, "n": 20} | own
         both = [run | {"demographic": name} for name in ("NA", "Black person")]
+        counts = {"seed": 0, "texts": 20, "with_pronoun": 10, "agree": 9, "share": 0.9}
+        columns = {"fairness": tables.FAIRNESS_COLUMNS, "pronouns": tables.PRONOUN_COLUMNS}
         rows = {
             "regard": [row | shares | {"seed": 0, "n": 10, "sentiment": 0} for row in both],
             "fairness": [run | {"seed": 0} | gap],
             "texts": [row | text | {"seed": 0} for row in both],
+            "pronouns": [row | counts for row in (*both, run | {"demographic": tables.ALL})],
         }
         for name, table in rows.items():
-            columns = tables.FAIRNESS_COLUMNS if name == "fairness" else None
-            part = pd.DataFrame(table, columns=columns)
+            part = pd.DataFrame(table, columns=columns.get(name))
             part.to_csv(tmp_path / f"{name}{seed}.csv", index=False)
     folder = tmp_path / "tables"
     gather(tmp_path, "regard", "regard", "--summary", folder / "regard_summary.csv")
     gather(tmp_path, "fairness", "fairness", "--summary", folder / "fairness_summary.csv")
     gather(tmp_path, "texts", "language-texts")
+    gather(tmp_path, "pronouns", "language-pronouns")
     return folder
 
 
@@ -138,13 +141,16 @@ def test_language_tables_come_from_the_parts(language):
     texts = pd.read_csv(language / "language_texts.csv", keep_default_na=False)
     assert texts["demographic_2"].tolist() == ["NA", "NA"]
     assert texts["text_1"].tolist() == ["NA", "NA"]
+    pronouns = tables.read(language / "language_pronouns.csv", tables.PRONOUN_COLUMNS)
+    assert pronouns["demographic"].tolist() == ["Black person", "NA", "all"] * 2
+    assert pronouns["share_low"].isna().all()
 
 
 def test_language_figures_need_no_other_experiment(root, language, tmp_path):
     published = root / "resources" / "published.csv"
     arguments = ["figures", "--tables", language, "--published", published, "--output"]
     assert run(*arguments, tmp_path / "plain") == 0
-    names = {"language_regard", "language_gaps", "language_fairness"}
+    names = {"language_regard", "language_gaps", "language_fairness", "language_pronouns"}
     assert {file.name for file in (tmp_path / "plain").iterdir()} == {
         f"{name}.{suffix}" for name in names for suffix in ("svg", "pdf", "csv")
     }
@@ -161,6 +167,7 @@ def test_language_figures_need_no_other_experiment(root, language, tmp_path):
     gaps = pd.read_csv(tmp_path / "more" / "language_gaps.csv")
     assert gaps["regard_gap"].tolist() == [-0.5, 0.1, 0.1]
     (language / "fairness.csv").unlink()
+    (language / "language_pronouns.csv").unlink()
     assert run(*arguments, tmp_path / "less") == 0
     assert {file.stem for file in (tmp_path / "less").iterdir()} == {"language_regard"}
 

@@ -21,6 +21,11 @@ def test_the_tables_have_a_row_for_each_cell(finished):
     assert (fairness[fair]["counterfactual_tv"] < 1e-9).all()
     assert (fairness[fairness["method"] == "plain"]["counterfactual_tv"] > 1e-9).all()
     assert (fairness["perplexity"] > 1).all()
+    place = finished / "results/tables/language_pronouns.csv"
+    pronouns = tables.read(place, tables.PRONOUN_COLUMNS)
+    assert pronouns["axis"].tolist() == ["gender"] * 2 * 3  # race has no pronouns
+    assert pronouns["demographic"].tolist() == ["all", "man", "woman"] * 2
+    assert pronouns["texts"].tolist() == [40, 20, 20] * 2
 
 
 def test_the_model_is_described_and_every_figure_is_drawn(finished):
@@ -28,6 +33,14 @@ def test_the_model_is_described_and_every_figure_is_drawn(finished):
         (finished / "results/language/corpus/seed0/base/manifest.json").read_text()
     )
     assert manifest["configuration"]["network"]["width"] == 8
-    for name in ("language_regard", "language_gaps", "language_fairness"):
+    for name in ("language_regard", "language_gaps", "language_fairness", "language_pronouns"):
         for suffix in ("svg", "pdf", "csv"):
             assert (finished / f"results/figures/{name}.{suffix}").stat().st_size > 100
+
+
+def test_axes_without_pronouns_have_no_table_of_them(snakemake, small, tmp_path):
+    small["language"]["axes"] = ["race"]
+    done = snakemake(tmp_path, "--cores", "1", "-n", "language", settings=small)
+    assert done.returncode == 0, done.stderr
+    assert "language_fairness" in done.stdout + done.stderr
+    assert "pronouns_table" not in done.stdout + done.stderr

@@ -16,6 +16,7 @@ FIGURES = {
     "language_regard",
     "language_gaps",
     "language_fairness",
+    "language_pronouns",
 }
 
 
@@ -28,6 +29,7 @@ RESULTS = {
     "scan.csv",
     "image.csv",
     "fairness.csv",
+    "pronouns.csv",
 }
 
 

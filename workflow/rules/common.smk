@@ -16,6 +16,7 @@ shell.prefix(
 )
 
 from equitune import config as configuration
+from equitune.language.lexicon import read_lexicon
 from equitune.names import nearest
 from equitune.packages import read_note
 from equitune.registry import sources
@@ -434,6 +435,21 @@ def language_truth_table(wildcards):
     """What the generated corpus was made with, where a model learns it."""
     kinds = {LANGUAGE.sources[name].kind for name in LANGUAGE.models}
     return ["results/tables/truth.csv"] if "corpus" in kinds else []
+
+
+def pronoun_results(language):
+    """What is made of pronouns; nothing where no axis's lexicon has any. A lexicon that cannot be
+    read is left to the steps that need it."""
+    for axis in language.axes:
+        try:
+            if read_lexicon(language.lexicons[axis]).pronouns:
+                return [
+                    "results/tables/language_pronouns.csv",
+                    "results/figures/language_pronouns.svg",
+                ]
+        except (OSError, ValueError):
+            continue
+    return []
 
 
 def language_by_line(model):

@@ -11,6 +11,7 @@ localrules:
     language_regard,
     language_gaps,
     language_fairness,
+    language_pronouns_figure,
     report,
 
 
@@ -292,6 +293,30 @@ rule language_fairness:
     shell:
         "python -m equitune --log {log:q} results figure language-fairness"
         " --fairness {input.fairness:q} --stem {params.stem:q}"
+
+
+rule language_pronouns_figure:
+    input:
+        pronouns="results/tables/language_pronouns.csv",
+    output:
+        svg=report(
+            "results/figures/language_pronouns.svg",
+            category="Fairness of language models",
+            caption="../report/language_pronouns.rst",
+            labels={"what": "what fairness costs in pronouns", "kind": "figure"},
+        ),
+        pdf="results/figures/language_pronouns.pdf",
+        csv="results/figures/language_pronouns.csv",
+    log:
+        "results/logs/language_pronouns_figure.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        stem=lambda w, output: output.svg.removesuffix(".svg"),
+    shell:
+        "python -m equitune --log {log:q} results figure language-pronouns"
+        " --pronouns {input.pronouns:q} --stem {params.stem:q}"
 
 
 # Snakemake asked again, as it alone knows what has been run; this run holds the lock

@@ -3,6 +3,7 @@ localrules:  # seconds each: a job of its own would wait longer than that
     language_corpus,
     language_truth,
     language_published,
+    language_pronouns,
 
 
 rule language:
@@ -15,6 +16,7 @@ rule language:
         "results/figures/language_gaps.svg",
         "results/figures/language_fairness.svg",
         of_models(scorer_table),
+        pronoun_results(LANGUAGE),
 
 
 rule language_corpus:
@@ -280,3 +282,21 @@ rule language_evaluate:
         " {params.mask} {params.cut} --axes {params.axes:q} {params.forms}"
         " --device {params.device} --regard {output.regard:q}"
         " --fairness {output.fairness:q} --texts {output.texts:q}"
+
+
+rule language_pronouns:
+    input:
+        language_methods("samples.jsonl"),
+    output:
+        f"{LANGUAGE_CELL}/pronouns.csv",
+    log:
+        "results/logs/language_pronouns/{model}_{seed}.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        prompts=PROMPTS,
+        axes=LANGUAGE_AXES,
+    shell:
+        "python -m equitune --log {log:q} language pronouns {input:q} --axes {params.axes:q}"
+        " --seed {wildcards.seed} {params.prompts} --output {output:q}"

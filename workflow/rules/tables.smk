@@ -10,6 +10,7 @@ localrules:
     fairness_table,
     regard_scorer_table,
     language_texts,
+    pronouns_table,
     claims,
     provenance,
     packages,
@@ -242,6 +243,26 @@ rule language_texts:
     threads: 1
     shell:
         "python -m equitune --log {log:q} results table language-texts {input:q}"
+        " --output {output:q}"
+
+
+rule pronouns_table:
+    input:
+        language_parts("pronouns.csv"),
+    output:
+        report(
+            "results/tables/language_pronouns.csv",
+            category="Fairness of language models",
+            caption="../report/language_pronouns_table.rst",
+            labels={"what": "agreement of pronouns", "kind": "table"},
+        ),
+    log:
+        "results/logs/pronouns_table.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} results table language-pronouns {input:q}"
         " --output {output:q}"
 
 

@@ -12,6 +12,7 @@ from equitune.results.figures.gaps import language_gaps
 from equitune.results.figures.image import image_accuracy, image_cost, image_rotation
 from equitune.results.figures.language import language_fairness, language_regard
 from equitune.results.figures.orbit import image_orbit
+from equitune.results.figures.pronouns import language_pronouns
 from equitune.results.figures.scan import scan_accuracy
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "image_rotation",
     "language_fairness",
     "language_gaps",
+    "language_pronouns",
     "language_regard",
     "scan_accuracy",
 ]

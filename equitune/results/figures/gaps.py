@@ -146,22 +146,12 @@ def _pair(pair: Any) -> list[str]:
 def _point(axis: Axes, y: float, row: dict[Any, Any], looks: Looks, pair: str) -> None:
     """Draw a gap by both scorers with its intervals, and beside it what is to be known of it."""
     style = looks.get((row["model"], row["method"]), PLANTED)
-    drawn = [_line(axis, y, row, "regard_gap", style, 1.5)]
+    drawn = [parts.ranged(axis, y, row, "regard_gap", style, 1.5)]
     if pd.notna(row["symmetric_gap"]):
         thin = OPEN | {"color": style["color"]}
-        drawn.append(_line(axis, y + BELOW, row, "symmetric_gap", thin, 0.8))
+        drawn.append(parts.ranged(axis, y + BELOW, row, "symmetric_gap", thin, 0.8))
     said = [pair, *(_lacking(row) if row["kind"] == "measured" else [])]
     parts.beside(axis, max(drawn), y, "; ".join(filter(None, said)))
-
-
-def _line(
-    axis: Axes, y: float, row: dict[Any, Any], name: str, style: dict[str, Any], width: float
-) -> float:
-    """Draw a gap with its interval; return how far it reaches to the right, from zero on."""
-    gap, ends = row[name], (row[f"{name}_low"], row[f"{name}_high"])
-    axis.plot(ends, (y, y), color=style["color"], lw=width)  # nothing where there are no ends
-    axis.plot(gap, y, **style)
-    return max((float(x) for x in (gap, *ends) if pd.notna(x)), default=0.0)
 
 
 def _lacking(row: dict[Any, Any]) -> list[str]:

@@ -245,3 +245,25 @@ def sideways(axis: Axes, ys: Iterable[float], names: Iterable[str]) -> None:
 def beside(axis: Axes, x: float, y: float, text: str) -> None:
     """Write a few words at the right of a point."""
     axis.annotate(text, (x, y), xytext=(6, 0), textcoords="offset points", va="center", fontsize=7)
+
+
+def ranged(
+    axis: Axes, y: float, row: Mapping[Any, Any], name: str, style: Mapping[str, Any], width: float
+) -> float:
+    """Draw a number of a row with its interval, if it has one.
+
+    Args:
+        axis: where to draw.
+        y: the line it stands in.
+        row: has the number under a name, and the ends under name_low and name_high.
+        name: that name.
+        style: of the point.
+        width: of the line from end to end.
+
+    Returns:
+        How far it reaches to the right, from zero on.
+    """
+    value, ends = row[name], (row[f"{name}_low"], row[f"{name}_high"])
+    axis.plot(ends, (y, y), color=style["color"], lw=width)  # nothing where there are no ends
+    axis.plot(value, y, **style)
+    return max((float(x) for x in (value, *ends) if pd.notna(x)), default=0.0)

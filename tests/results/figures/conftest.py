@@ -133,6 +133,22 @@ def fairness():
 
 
 @pytest.fixture
+def pronouns():
+    """language_pronouns.csv of the same runs, of the axis gender alone."""
+    rows = []
+    for run, seed in itertools.product(texts(), (0, 1)):
+        if run["axis"] != "gender" or (run["model"] == "published" and seed):
+            continue
+        agree = {"plain": 190, "equi": 100, "relaxed": 180}[run["method"]] + seed
+        for name, times in (("man", 1), ("woman", 1), (tables.ALL, 2)):
+            ends = {"share_low": agree / 200 - 0.1, "share_high": agree / 200 + 0.02}
+            row = run | {"demographic": name, "seed": seed, "texts": 500 * times}
+            row |= {"with_pronoun": 200 * times, "agree": agree * times, "share": agree / 200}
+            rows.append(row | ends | {"warning": None})
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
 def truth():
     """truth.csv: the small model is what it learnt, without the sampling."""
     return pd.DataFrame(
