@@ -399,13 +399,13 @@ def of_models(files):
     return [*certain, packaged] if PACKAGES else certain
 
 
-def language_parts(name):
+def language_parts(name, among=lambda model: True):
     """A file of every model and seed; published samples are of no seed of ours."""
 
     def files(models):
         return [
             f"{LANGUAGE_CELL}/{name}".format(model=model, seed=seed)
-            for model in models
+            for model in filter(among, models)
             for seed in (
                 LANGUAGE.seeds[:1] if model in LANGUAGE_PUBLISHED else LANGUAGE.seeds
             )
@@ -437,19 +437,25 @@ def language_truth_table(wildcards):
     return ["results/tables/truth.csv"] if "corpus" in kinds else []
 
 
-def pronoun_results(language):
-    """What is made of pronouns; nothing where no axis's lexicon has any. A lexicon that cannot be
-    read is left to the steps that need it."""
-    for axis in language.axes:
+def has_pronouns(model):
+    """Whether the lexicon of one of a model's axes has pronouns. A lexicon that cannot be read is
+    left to the steps that need it."""
+    for axis in LANGUAGE_OF[model].axes:
         try:
-            if read_lexicon(language.lexicons[axis]).pronouns:
-                return [
-                    "results/tables/language_pronouns.csv",
-                    "results/figures/language_pronouns.svg",
-                ]
+            if read_lexicon(LANGUAGE.lexicons[axis]).pronouns:
+                return True
         except (OSError, ValueError):
             continue
-    return []
+    return False
+
+
+def pronoun_results(models):
+    """What is made of pronouns, nothing where no model's lexicons have any."""
+    made = [
+        "results/tables/language_pronouns.csv",
+        "results/figures/language_pronouns.svg",
+    ]
+    return made if any(map(has_pronouns, models)) else []
 
 
 def language_by_line(model):

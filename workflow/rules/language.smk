@@ -16,7 +16,7 @@ rule language:
         "results/figures/language_gaps.svg",
         "results/figures/language_fairness.svg",
         of_models(scorer_table),
-        pronoun_results(LANGUAGE),
+        of_models(pronoun_results),
 
 
 rule language_corpus:
@@ -296,7 +296,7 @@ rule language_pronouns:
     threads: 1
     params:
         prompts=PROMPTS,
-        axes=LANGUAGE_AXES,
+        axes=language_axes,
     shell:
         "python -m equitune --log {log:q} language pronouns {input:q} --axes {params.axes:q}"
         " --seed {wildcards.seed} {params.prompts} --output {output:q}"

@@ -248,7 +248,7 @@ rule language_texts:
 
 rule pronouns_table:
     input:
-        language_parts("pronouns.csv"),
+        language_parts("pronouns.csv", has_pronouns),
     output:
         report(
             "results/tables/language_pronouns.csv",
