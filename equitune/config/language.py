@@ -14,6 +14,7 @@ LanguageMethod = Literal["plain", "equi", "relaxed"]
 Regard = Literal["positive", "neutral", "negative", "other"]
 REGARD_LABELS: tuple[Regard, ...] = get_args(Regard)
 LANGUAGE_METHODS: tuple[LanguageMethod, ...] = get_args(LanguageMethod)
+TUNED: tuple[LanguageMethod, ...] = ("plain", "equi")  # where no other methods are named
 NAMED = ("hub", "folder", "package", "samples")  # kinds of models that have a location
 FITTED = ("tfidf", "hidden", "transformer")  # kinds of scorers that have one
 TRAINED_SCORERS = ("tfidf", "hidden")  # those of them that are trained here, on sentences
@@ -143,6 +144,37 @@ class ModelSettings:
     tasks: list[str]
     sampling: Sampling
     scorer: str
+
+
+@dataclass(config=STRICT, frozen=True)
+class LanguageTuning:
+    """Equi-tuning: adapters (LoRA) trained inside the average, on a text."""
+
+    models: Annotated[list[Name], about("names in language.models; none: nothing is tuned")] = (
+        Field(default_factory=list)
+    )
+    methods: Annotated[
+        list[LanguageMethod],
+        about("what is tuned; plain beside equi shows what tuning does by itself", min_length=1),
+    ] = Field(default_factory=lambda: [*TUNED])
+    axis: Annotated[Name, about("what the group acts on")] = "gender"
+    text: Annotated[Place, about("to train on: a name in the registry, or a path")] = (
+        "wikitext2_valid"
+    )
+    test: Annotated[Place, about("to measure perplexity on, as text")] = "wikitext2_test"
+    block: Annotated[int, about("tokens in a block of the texts", ge=2)] = 128
+    validation_blocks: Annotated[
+        int, about("so many of the text's blocks, the last ones, are held out", ge=1)
+    ] = 16
+    test_blocks: Annotated[
+        int | None, about("at most so many blocks of the test text, evenly spread; null: all", ge=1)
+    ] = None
+    rank: Annotated[int, about("of the adapters of every linear layer", ge=1)] = 8
+    training: Annotated[Training, about("its training")] = Field(
+        default_factory=lambda: Training(
+            steps=200, batch_size=4, learning_rate=1e-3, validate_every=10
+        )
+    )
 
 
 @dataclass(config=STRICT, frozen=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from equitune.config import RegardScorer, Sampling, SmallGPT2, Training
+from equitune.config import LanguageTuning, RegardScorer, Sampling, SmallGPT2, Training
 from equitune.extras import extra
 from equitune.names import show
 from equitune.options import (
@@ -186,6 +186,44 @@ def measure(
 
     experiment.measure(
         base, method, _axes(axes), task, text, block, output, prompts, forms, precision, device
+    )
+
+
+@app.command()
+def tune(
+    base: Base,
+    model: Model,
+    method: Method,
+    lexicon: Annotated[str, typer.Option(help="Which words move: a shipped lexicon or a file.")],
+    text: Annotated[Path, typer.Option(help="Text to train on.")],
+    test: Annotated[Path, typer.Option(help="Text to measure perplexity on, before and after.")],
+    task: Tasks,
+    tuning: Annotated[str, typer.Option(help="Axis, blocks, rank, training, as YAML or JSON.")],
+    seed: Seed,
+    output: Annotated[Path, typer.Option(help="manifest.json, beside which adapters will be.")],
+    prompts: PromptFile = None,
+    forms: Forms = False,
+    device: Device = "auto",
+    state_folder: States = None,
+) -> None:
+    """Train adapters (LoRA) on a text inside the model that a method makes."""
+    from equitune.language import tuning as equi
+
+    equi.tune(
+        base,
+        model,
+        method,
+        lexicon,
+        text,
+        test,
+        task,
+        settings(LanguageTuning, tuning, "--tuning"),
+        seed,
+        output,
+        prompts,
+        forms,
+        device,
+        state_folder,
     )
 
 

@@ -29,7 +29,6 @@ from equitune.language.data import (
     sentence_rows,
     text_parts,
 )
-from equitune.language.fairness import counterfactual_tv
 from equitune.language.lexicon import read_lexicon
 from equitune.language.methods import build, load, moved_ids, vocabulary, weights
 from equitune.language.prompts import Prompt, read_prompts
@@ -287,14 +286,8 @@ def measure(
         if method == "plain":
             plain = value  # of no axis in particular
         for task in tasks:
-            asked = [torch.tensor(encode_prompt(tokenizer, p.text)) for p in asked_for[axis, task]]
-            probabilities = torch.stack(
-                [
-                    measures.next_probabilities(wrapped, [action(g, x).tolist() for x in asked])
-                    for g in action.group.elements
-                ]
-            ).cpu()
-            tv = counterfactual_tv(probabilities, action.on_logits())
+            asked = [encode_prompt(tokenizer, p.text) for p in asked_for[axis, task]]
+            tv = measures.prompt_tv(wrapped, action, asked)
             rows.append(dict(zip(MEASURE_COLUMNS, (axis, task, tv, value), strict=True)))
             logger.info("%s: %s %s, tv %.4f, perplexity %s", method, axis, task, tv, value)
     with atomic_write(output) as temporary:

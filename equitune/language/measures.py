@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from equitune.actions import TokenPermutation
 from equitune.language.data import IGNORED, pad_rows
+from equitune.language.fairness import counterfactual_tv
 from equitune.language.models import EquiCausalLM
 from equitune.language.sampling import padded
 
@@ -63,3 +65,19 @@ def next_probabilities(model: EquiCausalLM, prompts: Sequence[Sequence[int]]) ->
         :, -1
     ]
     return logits.double().softmax(-1)
+
+
+def prompt_tv(
+    model: EquiCausalLM, action: TokenPermutation, prompts: Sequence[Sequence[int]]
+) -> float:
+    """Return `counterfactual_tv` of a model's next token on prompts; of a fair model it is 0.
+
+    Args:
+        model: in evaluation mode.
+        action: how the group moves token ids; a plain model has the identity as its own.
+        prompts: ids of each prompt.
+    """
+    asked = [torch.tensor(prompt) for prompt in prompts]
+    moved = [[action(g, x).tolist() for x in asked] for g in action.group.elements]
+    probabilities = torch.stack([next_probabilities(model, copies) for copies in moved])
+    return counterfactual_tv(probabilities.cpu(), action.on_logits())

@@ -147,6 +147,9 @@ ADDED = {
     *(name for name in (*REGARD_COLUMNS, *FAIRNESS_COLUMNS) if name.startswith(SYMMETRIC)),
 }
 MEASURE_COLUMNS = ("axis", "task", "counterfactual_tv", "perplexity")  # of a model and method
+TUNING_KEYS = ("model", "method", "axis", "step")
+TUNING_MEASURES = ("perplexity", "counterfactual_tv", "test_perplexity")
+TUNING_COLUMNS = (*TUNING_KEYS, "seed", *TUNING_MEASURES, "test_tokens")
 TRUTH_COLUMNS = ("axis", "task", "demographic", *REGARD_LABELS)
 LANGUAGE_TEXT_KEYS = (*FAIRNESS_KEYS, "context", "sample")
 LANGUAGE_TEXT_COLUMNS = (*LANGUAGE_TEXT_KEYS, "scorer", "seed", "demographic", "text", "regard")
