@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from equitune.image import efficientnet
 from equitune.image.backbones import split
 from equitune.image.data import Images
 from equitune.image.efficientnet import EfficientNetLite0, SameConv2d
@@ -82,6 +83,22 @@ def test_a_wide_image_is_padded_on_each_side_by_its_own_need():
     x = torch.randn(1, 1, 5, 8, dtype=torch.float64)
     padded = F.pad(x, (0, 1, 1, 1))  # left, right, top, bottom
     assert torch.equal(layer(x), F.conv2d(padded, layer.weight, stride=2))
+
+
+def test_gradients_are_those_of_a_plain_relu6(monkeypatch):
+    """It is computed in place, which must not touch what the backward pass needs."""
+    torch.manual_seed(0)
+    model = EfficientNetLite0(num_classes=3, dropout=0).double()
+    images = torch.randn(2, 3, 32, 32, dtype=torch.float64)
+
+    def gradients():
+        model.zero_grad()
+        model(images).square().sum().backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters()}
+
+    found = gradients()
+    monkeypatch.setattr(efficientnet, "_relu6", lambda x: x.clamp(0, 6))
+    torch.testing.assert_close(found, gradients(), rtol=1e-9, atol=1e-9)
 
 
 def test_backbone_and_head_are_the_whole_network():
