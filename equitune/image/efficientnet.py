@@ -79,8 +79,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, out, ⌈height / stride⌉, ⌈width / stride⌉) of (batch, channels, …)."""
-        wide = F.relu6(self._bn0(self._expand_conv(x))) if self.widens else x
-        wide = F.relu6(self._bn1(self._depthwise_conv(wide)))
+        wide = _relu6(self._bn0(self._expand_conv(x))) if self.widens else x
+        wide = _relu6(self._bn1(self._depthwise_conv(wide)))
         y: Tensor = self._bn2(self._project_conv(wide))
         return x + y if self.skips else y
 
@@ -116,10 +116,15 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (batch, num_classes) of normalised images (batch, 3, height, width)."""
-        x = F.relu6(self._bn0(self._conv_stem(x)))
+        x = _relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)
-        x = F.relu6(self._bn1(self._conv_head(x)))
+        x = _relu6(self._bn1(self._conv_head(x)))
         x = torch.flatten(self._avg_pooling(x), 1)
         logits: Tensor = self._fc(self._dropout(x))
         return logits
+
+
+def _relu6(x: Tensor) -> Tensor:
+    """Return x bounded to 0 … 6, in its own place: nothing else needs what BatchNorm gave."""
+    return F.relu6(x, inplace=True)

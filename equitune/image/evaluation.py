@@ -24,11 +24,11 @@ from equitune.equivariance import equivariance_error
 from equitune.extras import extra
 from equitune.files import atomic_write
 from equitune.image import cache
-from equitune.image.data import Images, image_action, load_dataset, load_transformed
+from equitune.image.data import Images, image_action, load_dataset, load_transformed, transform
 from equitune.image.extraction import features_for
 from equitune.image.features import SIDE, as_input
 from equitune.image.models import Classifier
-from equitune.image.prediction import accuracy, brier, cached_logits, logits_of
+from equitune.image.prediction import accuracy, brier, cached_logits, orbit_logits
 from equitune.image.saved import load
 from equitune.manifests import describe
 from equitune.results.tables import (
@@ -75,15 +75,13 @@ def evaluate(
         scores: CSV with what every model makes of every test image, if wanted.
 
     Raises:
-        ValueError: a file that cannot be read, or features of something else.
+        ValueError: a file that cannot be read, features of something else, or moved images that
+            are not of this dataset.
     """
     chosen = devices.prepare(device)
     parts, about = load_dataset(dataset)
     test, validation = parts["test"].to(chosen), parts["validation"].to(chosen)
-    moved: dict[str, tuple[Images, Tensor]] = {}
-    for path in transformed:
-        images, elements_of, facts = load_transformed(path)
-        moved[facts["group"]] = images.to(chosen), elements_of
+    moved = dict(_elements(path, parts["test"], dataset) for path in transformed)
     first = next(iter(moved))
     known = cache.keys(test)
     rows, by_element, by_model, by_image = [], [], [], []
@@ -97,13 +95,12 @@ def evaluate(
         }
         manifest = json.loads(path.with_name("manifest.json").read_text(encoding="utf-8"))
         orbits = features_for(features, facts, [*manifest["inputs"].values()], group)
-        turned, by = moved[group]
-        upright, rotated, predictions = _outcome(model, action, test, turned, by, orbits)
+        upright, rotated, predictions = _outcome(model, action, test, moved[group], orbits)
         rows.append(
             run
             | {
                 "upright_accuracy": accuracy(predictions[action.group.identity], test),
-                "rotated_accuracy": accuracy(rotated.argmax(1), turned),
+                "rotated_accuracy": accuracy(rotated.argmax(1), test),
                 "orbit_agreement": float((predictions == predictions[:1]).all(0).double().mean()),
                 "equivariance_error": worst_error(model, action, validation),
                 "train_seconds": round(manifest["train_seconds"], 1),
@@ -131,11 +128,23 @@ def evaluate(
     describe(output, settings, [dataset, *transformed, *models, *features], chosen)
 
 
+def _elements(transformed: Path, test: Images, dataset: Path) -> tuple[str, Tensor]:
+    """Return a group, and the element (n,) that each stored image was moved by, checked."""
+    stored, elements, facts = load_transformed(transformed)
+    again, drawn = transform(test, image_action(facts["group"]), facts["seed"])
+    same = torch.equal(stored.pixels, again.pixels) and torch.equal(elements, drawn)
+    if not same:
+        raise ValueError(
+            f"{transformed} is not the test part of {dataset} moved by its seed: make it again "
+            "with equitune image transform"
+        )
+    return facts["group"], elements
+
+
 def _outcome(
     model: Classifier,
     action: Action,
     test: Images,
-    turned: Images,
     by: Tensor,
     orbits: cache.Orbits | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -145,24 +154,19 @@ def _outcome(
         model: on the device of the images.
         action: how the group moves them.
         test: n images.
-        turned: the same, each moved by an element of its own.
-        by: these elements, (n,).
+        by: the element that moves each of them, (n,).
         orbits: features to compute it from; None: from the pixels.
 
     Returns:
         Logits (n, classes) of the images as they are and as turned, and the predicted class of
         every copy, (|G|, n).
     """
-    identity = action.group.identity
     if orbits is not None:
         logits = cached_logits(model, orbits.of(test), action)
-        rows = torch.arange(len(test), device=logits.device)
-        return logits[identity], logits[by.to(logits.device), rows], logits.argmax(2)
-    copies = [
-        logits_of(model, Images(action(g, test.pixels), test.labels)) for g in action.group.elements
-    ]
-    predictions = torch.stack([logits.argmax(1) for logits in copies])
-    return copies[identity], logits_of(model, turned), predictions
+    else:
+        logits = orbit_logits(model, test, action)
+    rows = torch.arange(len(test), device=logits.device)
+    return logits[action.group.identity], logits[by.to(logits.device), rows], logits.argmax(2)
 
 
 def score_rows(

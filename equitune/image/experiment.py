@@ -148,8 +148,6 @@ def _train(
         start_from(model, weights)
     settings = ImageModel(**facts["model"])
     model.to(chosen)
-    if settings.channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     train, validation = parts["train"].to(chosen), parts["validation"].to(chosen)
     inputs = [dataset] if weights is None else [dataset, weights]

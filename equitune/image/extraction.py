@@ -48,8 +48,6 @@ def extract(
     classifier = build_model(facts)
     start_from(classifier, weights)
     backbone = classifier.backbone.eval().to(chosen)
-    if model.channels_last:
-        backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images, known = cache.distinct(datasets)
     action = image_action(group)
     parts = [

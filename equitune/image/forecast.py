@@ -20,7 +20,7 @@ from equitune.image.data import Images, image_action, load_dataset, load_transfo
 from equitune.image.evaluation import write
 from equitune.image.extraction import features_for
 from equitune.image.models import Classifier
-from equitune.image.prediction import cached_logits, logits_of, squared_loss
+from equitune.image.prediction import cached_logits, orbit_logits, squared_loss
 from equitune.image.saved import load
 from equitune.manifests import describe
 from equitune.results.tables import IMAGE_FORECAST_PART_COLUMNS
@@ -98,6 +98,5 @@ def _probabilities(
     if known is not None:
         logits = cached_logits(network, known.of(images), action)
     else:
-        copies = [Images(action(g, images.pixels), images.labels) for g in action.group.elements]
-        logits = torch.stack([logits_of(network, copy) for copy in copies])
+        logits = orbit_logits(network, images, action)
     return logits.double().softmax(2)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from equitune.actions import Action
 from equitune.image.data import Images
-from equitune.image.features import BATCH, as_input, at_once, moved_logits
+from equitune.image.features import BATCH, as_input, at_once, moved_logits, orbit_features
 from equitune.image.models import Classifier
 from equitune.memory import relieved
 
@@ -43,6 +43,27 @@ def cached_logits(model: Classifier, orbits: Tensor, action: Action) -> Tensor:
         for rows in torch.split(torch.arange(orbits.shape[1]), BATCH):
             moved = [torch.full_like(rows, g) for g in action.group.elements]
             parts.append(torch.stack([moved_logits(model, orbits, action, rows, m) for m in moved]))
+    return torch.cat(parts, dim=1)
+
+
+def orbit_logits(model: Classifier, images: Images, action: Action) -> Tensor:
+    """Return logits (|G|, n, classes) of every copy of images, one pass for each copy.
+
+    A model that averages over the group takes the same copies of gx as of x, in another order, so
+    |G| passes are enough where |G|² would be made.
+
+    Args:
+        model: one that uses no group, or the action's.
+        images: n of them.
+        action: how the group moves them.
+    """
+    model.eval()
+    elements = list(action.group.elements)
+    parts = []
+    for pixels in torch.split(images.pixels, at_once(model.backbone, images.pixels.device)):
+        part = Images(pixels, torch.empty(0))
+        orbits = orbit_features(model.backbone, part, action, elements)
+        parts.append(cached_logits(model, orbits, action))
     return torch.cat(parts, dim=1)
 
 

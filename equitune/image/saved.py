@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from equitune.config import IDENTITY, ImageBuilder, ImageModel
 from equitune.files import load_into, load_tensors
 from equitune.image.data import image_action
@@ -43,7 +45,7 @@ def build_model(facts: Mapping[str, Any]) -> Classifier:
     """Build the untrained model that the facts describe."""
     settings = ImageModel(**facts["model"])
     groupless = facts["group"] == IDENTITY
-    return build(
+    model = build(
         network(facts),
         "finetune" if facts["method"] == BASE else facts["method"],
         None if groupless else image_action(facts["group"]),
@@ -55,6 +57,9 @@ def build_model(facts: Mapping[str, Any]) -> Classifier:
         chunk_size=settings.chunk_size,
         frozen=settings.backbone == "frozen",
     )
+    if settings.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
 
 
 def load(path: Path) -> tuple[Classifier, dict[str, Any]]:

@@ -39,7 +39,7 @@ class Claim:
 
     claim: str
     source: str
-    table: Literal["scan", "image", "fairness"]
+    table: Literal["scan", "image", "fairness", "image_gains"]
     rows: Rows
     measure: str
     tests: list[Condition] = Field(min_length=1)

@@ -44,7 +44,7 @@ def judge(
 
     Args:
         claims: as resources/claims.yaml lists them.
-        tables: "scan", "image" and "fairness", those that there are.
+        tables: "scan", "image", "fairness" and "image_gains", those that there are.
         published: rows of resources/published.csv.
         settings: what the run was made with, for the `needs` of claims; None: not known.
 
@@ -56,12 +56,16 @@ def judge(
     Raises:
         ValueError: two rows of a table are of the same run.
     """
+    keys = {name: [*columns, "seed"] for name, columns in evidence.KEYS.items()}
+    keys["image_gains"] = evidence.GAIN_KEYS
     for name, table in tables.items():
-        if table.duplicated([*evidence.KEYS[name], "seed"]).any():
+        if table.duplicated(keys[name]).any():
             raise ValueError(f"{name}.csv: two rows are of the same run; leave one of them there")
     known = evidence.published_tables(published)
     rows = [
-        _row(each, tables.get(each.table), known.get(each.table), settings)
+        _gain_row(each, tables.get(each.table), settings)
+        if each.table == "image_gains"
+        else _row(each, tables.get(each.table), known.get(each.table), settings)
         for claim in claims
         for each in _expanded(claim)
     ]
@@ -125,6 +129,45 @@ def _row(
         "published": expected,
         "measured": seeds[0].mean(),
         "sd": seeds[0].std(),
+        "n": n,
+        "verdict": verdict,
+        "low": low,
+        "high": high,
+        "rule": sentences.rule(claim),
+        "note": "; ".join(notes),
+    }
+
+
+def _gain_row(
+    claim: Claim, table: pd.DataFrame | None, settings: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Test one claim by the interval that image_gains.csv has, over images and seeds."""
+    (test,) = claim.tests
+    found = evidence.gain(table, claim, test)
+    value, low, high, n, notes = nan, nan, nan, 0, []
+    if found is not None:
+        value, low, high = (float(found[name]) for name in ("gain", "low", "high"))
+        n = int(found["seeds"])
+        if n < claim.seeds:
+            notes.append(f"n = {n}, and the rule asks for {claim.seeds} seeds")
+        notes += _unmet(claim, settings) if settings is not None else ()
+        measured = sentences.interval(claim, test, (low, high))
+        if notes:
+            notes.append(f"here: {sentences.amount(claim, test, value)}, {measured}")
+            verdict = "not run"
+        else:
+            notes = [f"{measured}, {found['images']} images"]
+            verdict = "reproduced" if low > (test.exceeds or 0) else "not reproduced"
+    else:
+        verdict = "not run"
+        lacking = "no image_gains.csv" if table is None else sentences.lacking(claim, [test])
+        notes.append(lacking)
+    return {
+        "claim": claim.claim,
+        "source": claim.source,
+        "published": nan,
+        "measured": value,
+        "sd": nan,
         "n": n,
         "verdict": verdict,
         "low": low,

@@ -1,16 +1,14 @@
 """Commands that make tables and figures from tables; they know no model and import no torch."""
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from equitune.names import show
-from equitune.results import gain_commands, pronoun_commands
-from equitune.results.gain_commands import Output, Parts, Stem, write_described
+from equitune.results import image_commands, pronoun_commands
+from equitune.results.image_commands import Output, Parts, Published, Stem, write_described
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,12 +18,10 @@ table = typer.Typer(help="Put the runs' rows together.")
 figure = typer.Typer(help="Draw a figure from tables.")
 app.add_typer(table, name="table")
 app.add_typer(figure, name="figure")
-gain_commands.add(table, figure)
+image_commands.add(table, figure)
 pronoun_commands.add(table, figure)
 
 Summary = Annotated[Path, typer.Option(help="Mean, sd and n over the seeds.")]
-Published = Annotated[Path, typer.Option(help="published.csv.")]
-Image = Annotated[Path, typer.Option(help="image.csv.")]
 Fairness = Annotated[Path, typer.Option(help="fairness.csv.")]
 Truth = Annotated[
     Path | None, typer.Option(help="truth.csv: what the embedded model's corpus was made with.")
@@ -48,25 +44,6 @@ def image_table(parts: Parts, output: Output, summary: Summary) -> None:
 
     columns, keys, measures = tables.IMAGE_COLUMNS, tables.IMAGE_KEYS, tables.IMAGE_MEASURES
     _runs(parts, columns, keys, measures, output, summary)
-
-
-@table.command("image-elements")
-def image_elements(parts: Parts, output: Output) -> None:
-    """Write image_elements.csv: accuracy for each element of the groups."""
-    from equitune.results import tables
-
-    keys = [*tables.IMAGE_KEYS, "seed", "measured_by", "element"]
-    write_described(tables.gather(parts, tables.IMAGE_ELEMENT_COLUMNS, keys), output, parts)
-
-
-@table.command("image-examples")
-def image_examples(parts: Parts, output: Output) -> None:
-    """Write image_examples.csv: a few images, and predictions of the first seed's models."""
-    from equitune.results import tables
-
-    keys = [*tables.IMAGE_KEYS, "seed", "measured_by", "image", "element"]
-    rows = tables.gather(parts, tables.IMAGE_EXAMPLE_COLUMNS, keys)
-    write_described(tables.first_seed(rows), output, parts)
 
 
 @table.command("regard")
@@ -175,58 +152,6 @@ def scan_accuracy(
     style.save(drawn, stem, shown)
 
 
-@figure.command("image-accuracy")
-def image_accuracy(image: Image, published: Published, stem: Stem) -> None:
-    """Draw accuracy on upright and on moved images by dataset, architecture and method."""
-    from equitune.results import figures, style, tables
-
-    drawn, shown = figures.image_accuracy(
-        tables.read(image, tables.IMAGE_COLUMNS), tables.read(published, tables.PUBLISHED_COLUMNS)
-    )
-    style.save(drawn, stem, shown)
-
-
-@figure.command("image-cost")
-def image_cost(image: Image, stem: Stem) -> None:
-    """Draw the time that training takes, against plain fine-tuning."""
-    from equitune.results import figures, style, tables
-
-    drawn, shown = figures.image_cost(tables.read(image, tables.IMAGE_COLUMNS))
-    style.save(drawn, stem, shown)
-
-
-@figure.command("image-rotation")
-def image_rotation(
-    elements: Annotated[Path, typer.Option(help="image_elements.csv.")], stem: Stem
-) -> None:
-    """Draw accuracy against the group element that moved the test images."""
-    from equitune.results import figures, style, tables
-
-    drawn, shown = figures.image_rotation(tables.read(elements, tables.IMAGE_ELEMENT_COLUMNS))
-    style.save(drawn, stem, shown)
-
-
-@figure.command("image-orbits")
-def image_orbits(
-    image: Image,
-    examples: Annotated[Path, typer.Option(help="image_examples.csv.")],
-    folder: Annotated[Path, typer.Option(help="Draws image_orbit_<dataset>_<architecture> in it.")],
-) -> None:
-    """Draw a few images, all their copies and what each model predicts, for each architecture."""
-    from equitune.results import figures, style, tables
-
-    rows = tables.read(examples, tables.IMAGE_EXAMPLE_COLUMNS)
-    pairs = tables.read(image, tables.IMAGE_COLUMNS)[["dataset", "architecture"]]
-    for dataset, architecture in pairs.drop_duplicates().itertuples(index=False):
-        name = f"image_orbit_{dataset}_{architecture}"
-        if not re.fullmatch(r"[\w.:-]{1,200}", name):  # a table may come from anybody
-            raise ValueError(
-                f"{image}: {show(name)} is no file's name: rename dataset or architecture"
-            )
-        drawn, shown = figures.image_orbit(rows, dataset, architecture)
-        style.save(drawn, folder / name, shown)
-
-
 @figure.command("language-regard")
 def language_regard(
     regard: Annotated[Path, typer.Option(help="regard.csv.")],
@@ -310,16 +235,16 @@ def figures(
     if scan.exists():
         scan_accuracy(scan, published, output / "scan_accuracy")
     if image.exists():
-        image_accuracy(image, published, output / "image_accuracy")
-        image_cost(image, output / "image_cost")
+        image_commands.image_accuracy(image, published, output / "image_accuracy")
+        image_commands.image_cost(image, output / "image_cost")
     if elements.exists():
-        image_rotation(elements, output / "image_rotation")
+        image_commands.image_rotation(elements, output / "image_rotation")
     if gains.exists():
-        gain_commands.image_gains(gains, output / "image_gains")
+        image_commands.image_gains(gains, output / "image_gains")
     if foretold.exists():
-        gain_commands.image_forecast(foretold, output / "image_forecast")
+        image_commands.image_forecast(foretold, output / "image_forecast")
     if image.exists() and examples.exists():
-        image_orbits(image, examples, output)
+        image_commands.image_orbits(image, examples, output)
     if regard.exists():
         language_regard(regard, published, output / "language_regard", truth)
     if fairness.exists():
@@ -347,9 +272,12 @@ def claims(
     from equitune.results import tables as read
     from equitune.results.claim import Claim
 
-    names = "scan", "image", "fairness"
-    shapes = read.SCAN_COLUMNS, read.IMAGE_COLUMNS, read.FAIRNESS_COLUMNS
-    columns = dict(zip(names, shapes, strict=True))
+    columns = {
+        "scan": read.SCAN_COLUMNS,
+        "image": read.IMAGE_COLUMNS,
+        "fairness": read.FAIRNESS_COLUMNS,
+        "image_gains": read.IMAGE_GAIN_COLUMNS,
+    }
     paths = {name: tables / f"{name}.csv" for name in columns}
     read.write(
         judged.judge(

@@ -14,6 +14,7 @@ from equitune.results.claim import Claim, Condition, Rows
 from equitune.results.tables import FAIRNESS_KEYS, IMAGE_KEYS, SCAN_KEYS
 
 KEYS = {"scan": SCAN_KEYS, "image": IMAGE_KEYS, "fairness": FAIRNESS_KEYS}
+GAIN_KEYS = ["dataset", "architecture", "group", "method", "against", "measure"]
 PUBLISHED_KEYS = ["experiment", "dataset", "architecture", "method", "demographic", "metric"]
 
 
@@ -70,6 +71,13 @@ def numbers(table: pd.DataFrame | None, claim: Claim, test: Condition) -> pd.Ser
     if test.over is not None:
         found = found / of(test.over)
     return found.dropna()
+
+
+def gain(table: pd.DataFrame | None, claim: Claim, test: Condition) -> pd.Series[float] | None:
+    """Return the row of image_gains.csv that a condition is about, if there is one."""
+    wanted = {"method": test.method, "against": test.minus or "", "measure": claim.measure}
+    rows = choose(table, claim.rows | {**wanted, "group": claim.group})
+    return None if rows is None or rows.empty else rows.iloc[0]
 
 
 def published_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:

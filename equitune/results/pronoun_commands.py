@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from equitune.results.gain_commands import Output, Parts, Stem, write_described
+from equitune.results.image_commands import Output, Parts, Stem, write_described
 
 
 def add(table: typer.Typer, figure: typer.Typer) -> None:

@@ -24,10 +24,16 @@ def finding(
 ) -> str:
     """Return what was found of a condition: the interval it is about, or all values' range."""
     if test.exceeds is not None or test.reaches is not None:
-        low, high = (amount(claim, test, bound) for bound in bounds)
-        return f"95 % interval {low} to {high}"
+        return interval(claim, test, bounds)
     low, high = (amount(claim, test, bound) for bound in (values.min(), values.max()))
     return f"{_quantity(claim, test)}: {low if low == high else f'{low} to {high}'}"
+
+
+def interval(claim: Claim, test: Condition, bounds: tuple[float, float]) -> str:
+    """Return an interval, and whether all of it says the opposite of what should be exceeded."""
+    low, high = (amount(claim, test, bound) for bound in bounds)
+    opposite = test.exceeds is not None and bounds[1] < test.exceeds
+    return f"95 % interval {low} to {high}{f', all below {test.exceeds:g}' if opposite else ''}"
 
 
 def lacking(claim: Claim, tests: Sequence[Condition]) -> str:
@@ -58,6 +64,8 @@ def _conditions(claim: Claim, test: Condition) -> Iterator[str]:
         yield f"in every seed {quantity} ≤ {amount(claim, test, test.at_most)}"
     if test.exceeds is not None:
         paired = ", paired by seed," if test.minus or test.over else ""
+        if claim.table == "image_gains":
+            paired = ", paired by image and seed,"
         yield f"95 % interval of the mean {quantity}{paired} above {test.exceeds:g}"
     if test.reaches is not None:
         yield (

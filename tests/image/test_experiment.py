@@ -52,6 +52,15 @@ def base(dataset, tmp_path_factory):
     return pretrain(dataset, tmp_path_factory.mktemp("base") / "model.safetensors")
 
 
+def test_the_memory_layout_is_that_of_the_settings_wherever_a_model_is_built(tmp_path, dataset):
+    settings = ImageModel(channels_last=True)
+    output = pretrain(dataset, tmp_path / "model.safetensors", model=settings)
+    model, _ = saved.load(output)
+    kernels = [p for p in model.parameters() if p.dim() == 4 and p.shape[1] > 1]
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
+    assert not all(p.is_contiguous() for p in kernels)
+
+
 @pytest.mark.parametrize("backbone", ["trained", "frozen"])
 @pytest.mark.parametrize("method", IMAGE_METHODS)
 def test_every_method_trains_what_it_should(dataset, base, tmp_path, method, backbone):

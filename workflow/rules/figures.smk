@@ -4,7 +4,7 @@ localrules:
     scan_figure,
     image_accuracy,
     image_rotation,
-    image_orbits,
+    image_orbit,
     image_cost,
     image_gains,
     image_forecast_figure,
@@ -106,33 +106,25 @@ rule image_rotation:
         " --elements {input.elements:q} --stem {params.stem:q}"
 
 
-# a figure for each cell, as each shows images of its own; one job, as each takes a second
-rule image_orbits:
+# a figure for each cell, as each shows images of its own
+rule image_orbit:
     input:
         image="results/tables/image.csv",
         examples="results/tables/image_examples.csv",
     output:
-        *[
-            report(
-                f"{IMAGE_ORBIT}.svg".format(**cell),
-                category="Image classification",
-                caption="../report/image_orbit.rst",
-                labels={
-                    "what": "predictions over orbits, {dataset}, {architecture}".format(
-                        **cell
-                    ),
-                    "kind": "figure",
-                },
-            )
-            for cell in IMAGE_CELLS
-        ],
-        [
-            f"{IMAGE_ORBIT}.{suffix}".format(**cell)
-            for cell in IMAGE_CELLS
-            for suffix in ("pdf", "csv")
-        ],
+        report(
+            f"{IMAGE_ORBIT}.svg",
+            category="Image classification",
+            caption="../report/image_orbit.rst",
+            labels={
+                "what": "predictions over orbits, {dataset}, {architecture}",
+                "kind": "figure",
+            },
+        ),
+        f"{IMAGE_ORBIT}.pdf",
+        f"{IMAGE_ORBIT}.csv",
     log:
-        "results/logs/image_orbits.log",
+        "results/logs/image_orbit/{dataset}_{architecture}.log",
     conda:
         "../../envs/equitune.yaml"
     threads: 1
@@ -140,7 +132,8 @@ rule image_orbits:
         folder=lambda w, output: Path(output[0]).parent,
     shell:
         "python -m equitune --log {log:q} results figure image-orbits --image {input.image:q}"
-        " --examples {input.examples:q} --folder {params.folder:q}"
+        " --examples {input.examples:q} --dataset {wildcards.dataset}"
+        " --architecture {wildcards.architecture} --folder {params.folder:q}"
 
 
 rule image_cost:

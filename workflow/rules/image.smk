@@ -12,7 +12,7 @@ rule image:
         "results/figures/image_cost.svg",
         "results/figures/image_gains.svg",
         "results/figures/image_forecast.svg",
-        [f"{IMAGE_ORBIT}.svg".format(**cell) for cell in IMAGE_CELLS],
+        image_orbits(),
 
 
 rule image_dataset:

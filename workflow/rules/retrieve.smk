@@ -111,7 +111,7 @@ rule retrieve:
         [
             imagenet(name)
             for name in IMAGE.architectures
-            if IMAGE.weights_of(name) == "imagenet"
+            if IMAGE.weights_of(name) == "imagenet" and name not in IMAGE_PACKAGES
         ],
         [f"results/language/hub/{name}/manifest.json" for name in HUB],
         NOTES,

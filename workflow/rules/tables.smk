@@ -130,12 +130,9 @@ rule image_gains_table:
 
 rule image_forecast_table:
     input:
-        parts=[
-            part
-            for group in IMAGE.groups
-            for part in image_parts(f"forecast/{group}.csv")
-        ],
-        scores=image_parts("scores.csv"),
+        # no names: Snakemake takes none for files of which some depend on a checkpoint
+        image_parts(*(f"forecast/{group}.csv" for group in IMAGE.groups)),
+        image_parts("scores.csv"),
     output:
         report(
             "results/tables/image_forecast.csv",
@@ -149,9 +146,12 @@ rule image_forecast_table:
         "../../envs/equitune.yaml"
     threads: 1
     params:
-        scores=lambda w, input: option("--scores", *input.scores),
+        parts=lambda w, input: [x for x in input if "/forecast/" in x],
+        scores=lambda w, input: option(
+            "--scores", *(x for x in input if x.endswith("/scores.csv"))
+        ),
     shell:
-        "python -m equitune --log {log:q} results table image-forecast {input.parts:q}"
+        "python -m equitune --log {log:q} results table image-forecast {params.parts:q}"
         " {params.scores} --output {output:q}"
 
 
@@ -286,6 +286,7 @@ rule claims:
         scan="results/tables/scan.csv",
         image="results/tables/image.csv",
         fairness="results/tables/fairness.csv",
+        gains="results/tables/image_gains.csv",
         claims=CLAIMS,
         published=PUBLISHED,
     output:
