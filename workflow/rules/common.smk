@@ -82,6 +82,14 @@ LANGUAGE_TASKS = option("--task", *LANGUAGE.tasks)
 PROMPTS = option("--prompts", LANGUAGE.prompts)
 MIRROR = option("--mirror", CONFIG.retrieve.mirror)
 SCORER = LANGUAGE.scorers[LANGUAGE.scorer]
+# what is read of a text that is scored
+READ = " ".join(
+    f"--{'' if asked else 'no-'}{name}"
+    for name, asked in {
+        "mask": LANGUAGE.mask,
+        "first-sentence": LANGUAGE.first_sentence,
+    }.items()
+)
 FILES = {name: file for file, name in SOURCES.items()}
 REGARD_TRAIN = FILES[
     SCORER.location if SCORER.kind == "tfidf" else "regard_train_other"
@@ -314,6 +322,16 @@ def language_scorer(wildcards):
         return []
     hub = f"results/language/hub/scorer_{LANGUAGE.scorer}/manifest.json"
     return [hub if SCORER.revision else f"{SCORER.location}/config.json"]
+
+
+def language_chooser(wildcards):
+    """The scorer's file for the methods that choose by it, none for all others."""
+    return language_scorer(wildcards) if chooses(wildcards.method) else []
+
+
+def chooses(method):
+    """Whether a method of language models chooses among texts by the scorer."""
+    return method in configuration.CHOOSING
 
 
 def trained(file):

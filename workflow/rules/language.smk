@@ -117,6 +117,7 @@ rule language_convert:
 rule language_generate:
     input:
         base=language_base,
+        scorer=language_chooser,
     output:
         f"{LANGUAGE_CELL}/{{method}}/samples.jsonl",
     log:
@@ -139,6 +140,12 @@ rule language_generate:
         sampling=as_json(LANGUAGE.sampling),
         prompts=PROMPTS,
         forms="--forms" if LANGUAGE.forms else "",
+        scorer=lambda w: (
+            f"{option('--scorer', as_json(SCORER))} {READ}"
+            if chooses(w.method)
+            else ""
+        ),
+        trained=lambda w, input: option("--trained", *map(trained, input.scorer)),
         device=CONFIG.device,
         determinism=CONFIG.determinism,
         states=STATES,
@@ -147,7 +154,8 @@ rule language_generate:
         " language generate --base {params.base:q}"
         " --model {wildcards.model} --method {wildcards.method} --axes {params.axes:q}"
         " {params.tasks} --sampling {params.sampling:q} --seed {wildcards.seed} {params.prompts}"
-        " {params.forms} --device {params.device} --state-folder {params.states:q}"
+        " {params.forms} {params.scorer} {params.trained}"
+        " --device {params.device} --state-folder {params.states:q}"
         " --output {output:q}"
 
 
@@ -259,14 +267,13 @@ rule language_evaluate:
         prompts=PROMPTS,
         axes=LANGUAGE_AXES,
         forms="--forms" if LANGUAGE.forms else "",
-        mask="--mask" if LANGUAGE.mask else "--no-mask",
-        cut="--first-sentence" if LANGUAGE.first_sentence else "--no-first-sentence",
+        read=READ,
         device=CONFIG.device,
         determinism=CONFIG.determinism,
     shell:
         "python -m equitune --log {log:q} --determinism {params.determinism}"
         " language evaluate {input.samples:q} {params.measures}"
         " --scorer {params.scorer:q} {params.trained} --seed {wildcards.seed} {params.prompts}"
-        " {params.mask} {params.cut} --axes {params.axes:q} {params.forms}"
+        " {params.read} --axes {params.axes:q} {params.forms}"
         " --device {params.device} --regard {output.regard:q}"
         " --fairness {output.fairness:q} --texts {output.texts:q}"
