@@ -7,8 +7,8 @@ import torch
 
 from equitune.actions import TokenPermutation
 
-NEEDS_TRANSFORMERS = ("data", "experiment", "measures", "methods", "models*", "probe", "sampling")
-NEEDS_TRANSFORMERS += ("tokenizer", "words")
+NEEDS_TRANSFORMERS = ("data", "equizero", "experiment", "measures", "methods", "models*", "probe")
+NEEDS_TRANSFORMERS += ("sampling", "tokenizer", "words")
 collect_ignore_glob = (
     []
     if importlib.util.find_spec("transformers")
