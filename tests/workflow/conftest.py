@@ -33,7 +33,7 @@ SLICE = {
     },
     "language": {
         "models": ["small", "smollm2"],  # the second is of a package, which no index here has
-        "methods": ["plain", "equi"],
+        "methods": ["plain", "equi", "equizero"],
         "axes": ["gender", "race"],
         "tasks": ["respect"],
         "per_prompt": 20,
