@@ -12,7 +12,9 @@ numbers belong to a moved prompt, whichever element it was reached by. So both s
 the same distribution, and with the same seeds they are the same texts. The favourite is a function
 of the set: of equal scores the candidate with the larger seed wins, never the earlier element. If
 it is the text behind c = gx = (gh⁻¹)hx, then x gets g⁻¹y and hx gets (gh⁻¹)⁻¹y = h g⁻¹y, which is
-what x gets, moved by h. The relaxed candidates depend on x itself, so this does not hold for them.
+what x gets, moved by h. Behind a prompt that h leaves alone there are several candidates, each with
+numbers of its own: which one wins is chance, so what x gets is as probable as h of it. The relaxed
+candidates depend on x itself, so nothing of this holds for them.
 """
 
 from __future__ import annotations
@@ -92,8 +94,8 @@ def equizero(
         read: what the scorer reads of a whole text, given that text and the demographic in it.
 
     Returns:
-        The new token ids of each text; those of the prompt moved by h are h of them, exactly, if
-        its seed is the same.
+        The new token ids of each text. Where the model is no relaxed one, those of the prompt moved
+        by h are h of them if its seed is the same and h does not leave the prompt alone.
 
     Raises:
         ValueError: not one seed or demographic for each prompt, or a prompt whose words the
