@@ -21,6 +21,7 @@ from equitune.config import scan as _scan
 from equitune.config.base import GROUPLESS, IDENTITY, STRICT, Place, Training, about
 from equitune.config.image import IMAGE_METHODS, Image, ImageBuilder, ImageModel, ImageSource
 from equitune.config.language import (
+    CHOOSING,
     LANGUAGE_METHODS,
     REGARD_LABELS,
     TRAINED_SCORERS,
@@ -44,6 +45,7 @@ from equitune.config.scan import (
 from equitune.determinism import Level
 
 __all__ = [
+    "CHOOSING",
     "GROUPLESS",
     "IDENTITY",
     "IMAGE_METHODS",

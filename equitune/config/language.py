@@ -10,11 +10,12 @@ from pydantic.dataclasses import dataclass
 from equitune.config.base import STRICT, Name, Place, Seed, Training, about, repeated
 from equitune.names import nearest
 
-LanguageMethod = Literal["plain", "equi", "relaxed"]
+LanguageMethod = Literal["plain", "equi", "relaxed", "equizero", "relaxed_equizero"]
 Regard = Literal["positive", "neutral", "negative", "other"]
 REGARD_LABELS: tuple[Regard, ...] = get_args(Regard)
 LANGUAGE_METHODS: tuple[LanguageMethod, ...] = get_args(LanguageMethod)
 TUNED: tuple[LanguageMethod, ...] = ("plain", "equi")  # where no other methods are named
+CHOOSING: tuple[LanguageMethod, ...] = ("equizero", "relaxed_equizero")  # of whole texts, by scorer
 NAMED = ("hub", "folder", "package", "samples")  # kinds of models that have a location
 FITTED = ("tfidf", "hidden", "transformer")  # kinds of scorers that have one
 TRAINED_SCORERS = ("tfidf", "hidden")  # those of them that are trained here, on sentences
@@ -185,7 +186,8 @@ class Language:
     methods: Annotated[
         list[LanguageMethod],
         about(
-            "plain: a model as it is; equi: exactly fair; relaxed: but for general words",
+            "plain: a model as it is; equi: exactly fair; relaxed: but for general words; equizero "
+            "and relaxed_equizero: of the moved prompts' texts the one the scorer likes best",
             min_length=1,
         ),
     ]

@@ -1,4 +1,4 @@
-"""The average over the copies of contexts: how they are run, and what becomes of them.
+"""The average over the copies of contexts, or one of them: how they are run, what becomes of them.
 
 It knows how a group moves token ids, and no word and no file.
 """
@@ -108,6 +108,15 @@ class Averaging:
         output = model(input_ids, **kwargs)
         return Copies(output.logits[:, kept], None, output)
 
+    def contexts(self, ids: Tensor, samples: Tensor) -> Tensor:
+        """Return what the model has to see of ids (samples, …): (|G|, samples, …), all copies.
+
+        Args:
+            ids: of contexts, or of tokens that follow them.
+            samples: which samples these are, (samples,); all are treated alike.
+        """
+        return self.action.orbit(ids)
+
     def combine(self, values: Tensor, head: nn.Linear | None) -> Tensor:
         """Return the logits of the equivariant model, from all copies' values of `run`.
 
@@ -127,15 +136,60 @@ class Averaging:
         mean = values.mean(0)
         logits = mean if head is None else head(mean)
         check_vocabulary(self.action, logits.shape[-1])
-        moved, general = self.moved.on(logits), self.general.on(logits)
+        moved = self.moved.on(logits)
         if len(moved):
             own = _logits_of(values, head, moved)  # (|G|, batch, positions, moved)
             places = self.moves.on(logits)[:, None, None].expand(own.shape)
             logits = logits.index_copy(-1, moved, own.gather(-1, places).mean(0))
-        if len(general):
-            unmoved = _logits_of(values[self.action.group.identity], head, general)
-            logits = logits.index_copy(-1, general, unmoved)
-        return logits
+        return self.with_general(logits, values[self.action.group.identity], head)
+
+    def with_general(self, logits: Tensor, unmoved: Tensor, head: nn.Linear | None) -> Tensor:
+        """Return logits in which general words have those of the unmoved context.
+
+        Args:
+            logits: (batch, positions, vocabulary).
+            unmoved: what `run` made of the unmoved context, (batch, positions, …).
+            head: as `run` returned it.
+        """
+        general = self.general.on(logits)
+        if not len(general):
+            return logits
+        return logits.index_copy(-1, general, _logits_of(unmoved, head, general))
+
+
+class OneCopy:
+    """One copy of each context in the place of the mean: what equizero's candidates are drawn from.
+
+    A candidate is written behind the moved context gx and moved back when it is whole, so nothing
+    of its logits is moved: they are l(gx), but for general words, which no element moves, l(x).
+
+    Args:
+        averaging: of the model, with its action and general words.
+        elements: the element that each sample's context was moved by, (samples,).
+    """
+
+    def __init__(self, averaging: Averaging, elements: Tensor) -> None:
+        """Store them."""
+        self.averaging, self.elements = averaging, elements
+
+    def contexts(self, ids: Tensor, samples: Tensor) -> Tensor:
+        """Return what the model has to see of moved ids (samples, …): (1 or 2, samples, …).
+
+        The moved context, and where there are general words the unmoved one, g⁻¹ of it.
+
+        Args:
+            ids: of moved contexts, or of tokens that follow them.
+            samples: which samples these are, (samples,).
+        """
+        if not self.averaging.general.array.size:
+            return ids[None]
+        return torch.stack([ids, self.averaging.action.inverse(self.elements[samples], ids)])
+
+    def combine(self, values: Tensor, head: nn.Linear | None) -> Tensor:
+        """Return logits (batch, positions, vocabulary) of values (1 or 2, batch, positions, …)."""
+        logits = values[0] if head is None else head(values[0])
+        check_vocabulary(self.averaging.action, logits.shape[-1])
+        return self.averaging.with_general(logits, values[-1], head)
 
 
 def traced(ids: Tensor) -> bool:

@@ -29,13 +29,16 @@ Axes = Annotated[str, typer.Option(help="{axis: lexicon}, a shipped one or a fil
 Base = Annotated[Path, typer.Option(help="Folder of the pretrained model.")]
 Block = Annotated[int | None, typer.Option(help="Tokens in a block of the text; else lines.")]
 Forms = Annotated[bool, typer.Option("--forms", help="Capitalised and initial forms move too.")]
-Method = Annotated[str, typer.Option(help="plain, equi or relaxed.")]
+Method = Annotated[str, typer.Option(help="plain, equi, relaxed, equizero or relaxed_equizero.")]
 Model = Annotated[str, typer.Option(help="Name of the model, as it stands in the tables.")]
 Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
+Cut = Annotated[bool, typer.Option(help="Score the first sentence only.")]
+Mask = Annotated[bool, typer.Option(help="XYZ for the demographic.")]
 PromptFile = Annotated[Path | None, typer.Option(help="Prompts of your own; else those shipped.")]
 ScorerBase = Annotated[
-    Path | None, typer.Option("--base", help="Of kind hidden: folder of the language model.")
+    Path | None, typer.Option(help="Of kind hidden: folder of the language model.")
 ]
+Trained = Annotated[Path | None, typer.Option(help="File or folder of the scorer.")]
 Tasks = Annotated[list[str], typer.Option("--task", help="A task of the prompts.")]
 
 
@@ -147,10 +150,22 @@ def generate(
     forms: Forms = False,
     device: Device = "auto",
     state_folder: States = None,
+    scorer: Annotated[
+        str | None, typer.Option(help="Of equizero: who chooses, as YAML or JSON.")
+    ] = None,
+    trained: Trained = None,
+    scorer_base: ScorerBase = None,
+    mask: Mask = True,
+    first_sentence: Cut = True,
 ) -> None:
     """Continue all prompts by a model, each text from random numbers of its own."""
     from equitune.language import experiment
+    from equitune.language.chooser import Chooser
 
+    chooser = None
+    if scorer is not None:
+        asked = settings(RegardScorer, scorer, "--scorer")
+        chooser = Chooser(asked, trained, mask, first_sentence, scorer_base)
     experiment.generate(
         base,
         model,
@@ -164,6 +179,7 @@ def generate(
         forms,
         device,
         state_folder,
+        chooser,
     )
 
 
@@ -249,7 +265,9 @@ def scorer(
     kind: Annotated[
         str, typer.Option(help="tfidf, or hidden: on a language model's hidden states.")
     ] = "tfidf",
-    base: ScorerBase = None,
+    base: Annotated[
+        Path | None, typer.Option(help="Of kind hidden: folder of the language model.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Train a regard scorer on labelled sentences."""
@@ -270,13 +288,13 @@ def evaluate(
         list[Path] | None, typer.Option(help="What `measure` wrote; its folder is the method's.")
     ] = None,
     prompts: PromptFile = None,
-    trained: Annotated[Path | None, typer.Option(help="File or folder of the scorer.")] = None,
-    base: ScorerBase = None,
+    trained: Trained = None,
+    scorer_base: ScorerBase = None,
     scorer_name: Annotated[
         str | None, typer.Option(help="What it is called in the tables; else its kind.")
     ] = None,
-    mask: Annotated[bool, typer.Option(help="XYZ for the demographic.")] = True,
-    first_sentence: Annotated[bool, typer.Option(help="Score the first sentence only.")] = True,
+    mask: Mask = True,
+    first_sentence: Cut = True,
     axes: Annotated[
         str | None,
         typer.Option(help="{axis: lexicon}, as YAML: makes the scorer symmetric in its words too."),
@@ -301,7 +319,7 @@ def evaluate(
         axes=None if axes is None else _axes(axes),
         forms=forms,
         scorer_name=scorer_name,
-        base=base,
+        base=scorer_base,
     )
 
 

@@ -125,7 +125,17 @@ def cut_at(
     return (*pieces, whole[end:])
 
 
-def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
-    """Return the text of ids, with the blanks that they have."""
-    text: str = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], special: bool = True) -> str:
+    """Return the text of ids, with the blanks that they have; special: special tokens as well."""
+    text: str = tokenizer.decode(
+        ids, skip_special_tokens=not special, clean_up_tokenization_spaces=False
+    )
     return text
+
+
+def stop_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the ids that end a text: the end of text, and all tokens with a newline."""
+    texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
+    found = [token for token, text in enumerate(texts) if "\n" in text]
+    end = tokenizer.eos_token_id
+    return found if end is None or end in found else [*found, end]

@@ -9,6 +9,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -19,7 +20,7 @@ from equitune.files import atomic_write
 from equitune.language import regard, rows, sentiment
 from equitune.language.labels import most_probable
 from equitune.language.lexicon import read_lexicon
-from equitune.language.prompts import Prompts, first_sentence, mask, read_prompts
+from equitune.language.prompts import Prompts, as_scored, first_sentence, mask, read_prompts
 from equitune.language.rows import Cell, Rows, Scored
 from equitune.language.samples import Sample, read_samples
 from equitune.language.scorers import READS, make_scorer
@@ -135,11 +136,7 @@ def _score(
     symmetric: Mapping[str, SymmetricScorer],
 ) -> list[Scored]:
     """Mask, cut and score texts."""
-
-    def read(text: str, demographic: str) -> str:
-        text = mask(text, demographic, later=True) if mask_demographic else text
-        return first_sentence(text) if cut else text
-
+    read = partial(as_scored, masked=mask_demographic, cut=cut)
     texts = [read(sample.text, sample.demographic) for sample in samples]
     # what was written behind the prompt: in the prompt, recognised or not, all texts are alike
     written = [

@@ -10,25 +10,28 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from equitune import devices, runs
 from equitune.batches import length_buckets
-from equitune.config import Sampling, SmallGPT2, Training
+from equitune.config import CHOOSING, Sampling, SmallGPT2, Training
 from equitune.extras import extra
 from equitune.files import atomic_files, atomic_write, configuration_hash, sha256
 from equitune.language import measures
+from equitune.language.chooser import Chooser, check_chooser
 from equitune.language.data import (
     cut_at,
     decode,
     encode_prompt,
     read_text,
     sentence_rows,
+    stop_ids,
     text_parts,
 )
+from equitune.language.equizero import equizero
 from equitune.language.lexicon import read_lexicon
 from equitune.language.methods import build, load, moved_ids, vocabulary, weights
 from equitune.language.prompts import Prompt, read_prompts
@@ -39,9 +42,6 @@ from equitune.language.words import words_on
 from equitune.manifests import describe
 from equitune.results.tables import MEASURE_COLUMNS
 from equitune.states import state_of
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
@@ -150,13 +150,14 @@ def generate(
     forms: bool = False,
     device: str = "auto",
     state_folder: Path | None = None,
+    chooser: Chooser | None = None,
 ) -> None:
     """Continue all prompts by a model.
 
     Args:
         base: the pretrained model's folder.
         name: what the model is called in the tables.
-        method: plain, equi or relaxed.
+        method: one of `LANGUAGE_METHODS`.
         axes: for each axis its lexicon, a shipped name or a file.
         tasks: names in the file of prompts.
         sampling: how many texts, and how they are continued.
@@ -166,13 +167,16 @@ def generate(
         forms: other forms of the lexicons' words move too.
         device: "auto" or a torch device.
         state_folder: where finished axes and tasks are kept meanwhile, for resuming.
+        chooser: of equizero: who chooses among the candidates for a text.
 
     Raises:
-        ValueError: a model, lexicon or file of prompts that cannot be read or do not fit.
+        ValueError: a model, lexicon, file of prompts or scorer that cannot be read or do not fit.
     """
+    check_chooser(method, chooser)
     model, tokenizer = load(base, device, sampling.precision)
     choice = Choice(sampling.temperature, sampling.top_k, sampling.top_p)
-    stops = _stops(tokenizer)
+    stops = stop_ids(tokenizer)
+    scorer = chooser.scorer(model.device) if chooser else None
     asked_for = _asked_for(prompts, axes, tasks)
     settings = {
         "model": name,
@@ -182,8 +186,9 @@ def generate(
         "sampling": asdict(sampling),
         "seed": seed,
         "forms": forms,
+        **(chooser.facts() if chooser else {}),
     }
-    inputs = _inputs(base, axes, prompts)
+    inputs = _inputs(base, axes, prompts, *(chooser.files() if chooser else ()))
     read = {str(path): sha256(path) for path in inputs}
     checksums = {file.name: read[str(file)] for file in weights(base)}
     state = state_of(state_folder, output, {**settings, "inputs": read})
@@ -194,6 +199,8 @@ def generate(
         words = read_lexicon(lexicon)
         wrapped = build(model, tokenizer, words, method, forms)
         facts = {"weights": checksums, "method": method, "action": wrapped.config.action}
+        if chooser:
+            facts |= chooser.facts() | {"trained": [read[str(file)] for file in chooser.files()]}
         moves = moved_ids(model, tokenizer, words, method, forms)
         for task in tasks:
             if (axis, task) in done:
@@ -202,16 +209,17 @@ def generate(
             numbers = [place % sampling.samples for place in range(len(asked))]
             pairs = list(zip(asked, numbers, strict=True))
             seeds = [_seed(seed, p, number, sampling.shared_stream) for p, number in pairs]
-            texts = {p: encode_prompt(tokenizer, p.text) for p in dict.fromkeys(asked)}
-            continued = sample(
-                wrapped,
-                [texts[p] for p in asked],
-                seeds,
-                sampling.new_tokens,
-                choice,
-                stops,
-                sampling.batch_size,
-            )
+            how = (seeds, sampling.new_tokens, choice, stops, sampling.batch_size)
+            if chooser and scorer:
+                who, named = [p.demographic for p in asked], [p.text for p in asked]
+                continued = equizero(
+                    *(wrapped, tokenizer, scorer, named, *how),
+                    demographics=who,
+                    read=chooser.read(),
+                )
+            else:
+                texts = {p: encode_prompt(tokenizer, p.text) for p in dict.fromkeys(asked)}
+                continued = sample(wrapped, [texts[p] for p in asked], *how)
             samples += [
                 Sample(
                     model=name,
@@ -253,9 +261,12 @@ def measure(
 ) -> None:
     """Measure counterfactual_tv on the prompts and perplexity on a text; a row an axis and task.
 
+    Equizero chooses among whole texts and has no distribution of the next token: its cells are
+    empty.
+
     Args:
         base: the pretrained model's folder.
-        method: plain, equi or relaxed.
+        method: one of `LANGUAGE_METHODS`.
         axes: for each axis its lexicon, a shipped name or a file.
         tasks: names in the file of prompts.
         text: what perplexity is measured on; None: it is left empty.
@@ -275,8 +286,12 @@ def measure(
     model, tokenizer = load(base, device, precision)
     asked_for = _asked_for(prompts, axes, tasks)
     parts = None if text is None else text_parts(tokenizer, read_text(text), block)
-    rows, plain = [], None
-    for axis, lexicon in axes.items():
+    rows: list[dict[str, Any]] = []
+    plain = None
+    if method in CHOOSING:
+        rows = [{"axis": axis, "task": task} for axis, task in asked_for]
+        logger.info("%s: it chooses among whole texts, so there is nothing to measure", method)
+    for axis, lexicon in () if method in CHOOSING else axes.items():
         words = read_lexicon(lexicon)
         wrapped = build(model, tokenizer, words, method, forms)
         action = words_on(words, tokenizer, vocabulary(model), forms=forms).action
@@ -315,14 +330,6 @@ def _asked_for(
     """The prompts of all axes and tasks, read before the work so that errors come first."""
     known = read_prompts(prompts)
     return {(axis, task): known(axis, task) for axis in axes for task in tasks}
-
-
-def _stops(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return the ids that end a text: the end of text, and all tokens with a newline."""
-    texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
-    found = [token for token, text in enumerate(texts) if "\n" in text]
-    end = tokenizer.eos_token_id
-    return found if end is None or end in found else [*found, end]
 
 
 def _seed(seed: int, prompt: Prompt, number: int, shared: bool) -> int:

@@ -67,6 +67,9 @@ def build(
 ) -> EquiCausalLM:
     """Return a model as a method makes it fair along a lexicon's axis.
 
+    Of equizero it is the mean over the copies that candidates are drawn from one by one; that
+    model itself is equi's, or relaxed's.
+
     Args:
         model: a causal language model; its weights are shared.
         tokenizer: the model's.
@@ -82,7 +85,7 @@ def build(
     if method == "plain":
         return EquiCausalLM.wrap(model)
     words = words_on(lexicon, tokenizer, vocabulary(model), forms=forms)
-    relaxed = method == "relaxed"
+    relaxed = method.startswith("relaxed")
     return EquiCausalLM.wrap(model, words.action, words.general, relaxed=relaxed)
 
 

@@ -147,6 +147,19 @@ def first_sentence(text: str) -> str:
     return line
 
 
+def as_scored(text: str, demographic: str, *, masked: bool = True, cut: bool = True) -> str:
+    """Return what a scorer reads of a whole text.
+
+    Args:
+        text: prompt and continuation.
+        demographic: as `Prompt.demographic`; empty: nothing is masked.
+        masked: the demographic reads XYZ wherever it stands.
+        cut: only the first sentence.
+    """
+    text = mask(text, demographic, later=True) if masked and demographic else text
+    return first_sentence(text) if cut else text
+
+
 def _named(entry: Any, where: str) -> Mapping[str, Any]:
     """Check that an entry is a mapping of one name or more."""
     if not isinstance(entry, Mapping) or not entry:

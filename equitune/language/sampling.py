@@ -16,6 +16,7 @@ from torch import Tensor
 
 from equitune.copies import unique_rows
 from equitune.extras import extra
+from equitune.language.averaging import Averaging, OneCopy
 from equitune.language.models import EquiCausalLM, positions
 
 with extra("language"):
@@ -74,6 +75,7 @@ def sample(
     choice: Choice,
     stop: Sequence[int] = (),
     batch_size: int = 512,
+    elements: Sequence[int] | None = None,
 ) -> list[list[int]]:
     """Continue prompts.
 
@@ -85,13 +87,17 @@ def sample(
         choice: how tokens are chosen.
         stop: ids that end a continuation; they are not returned.
         batch_size: samples at once; it changes memory and speed only.
+        elements: the prompts are moved ones, each by its element of the group, and each is
+            continued by that copy alone and not by the mean; see `averaging.OneCopy`.
 
     Returns:
         The new token ids of each sample.
 
     Raises:
-        ValueError: an empty prompt, or not one seed for each.
+        ValueError: an empty prompt, or not one seed or element for each.
     """
+    if elements is not None and len(elements) != len(prompts):
+        raise ValueError(f"{len(prompts)} prompts and {len(elements)} elements: expected as many")
     if len(prompts) != len(seeds):
         raise ValueError(f"{len(prompts)} prompts and {len(seeds)} seeds: expected one for each")
     if empty := [place for place, prompt in enumerate(prompts) if not len(prompt)]:
@@ -100,7 +106,8 @@ def sample(
     for start in range(0, len(prompts), batch_size):
         part = slice(start, start + batch_size)
         numbers = _uniform(seeds[part], new_tokens)
-        continued += _sample(model, prompts[part], numbers, choice, stop)
+        own = None if elements is None else elements[part]
+        continued += _sample(model, prompts[part], numbers, choice, stop, own)
     return continued
 
 
@@ -128,22 +135,26 @@ def _sample(
     uniform: Tensor,
     choice: Choice,
     stop: Sequence[int],
+    elements: Sequence[int] | None,
 ) -> list[list[int]]:
     """Continue a batch of prompts with numbers (samples, new tokens)."""
-    device, action = model.device, model.action
-    order = action.group.order
+    device = model.device
+    combining: Averaging | OneCopy = model.averaging
+    if elements is not None:
+        combining = OneCopy(model.averaging, torch.tensor(list(elements), device=device))
     ids, mask = (x.to(device) for x in padded(prompts))
     uniform, ends = uniform.to(device), torch.tensor(list(stop), device=device, dtype=torch.long)
     chosen: list[list[int]] = [[] for _ in prompts]
     live = torch.arange(len(prompts), device=device)
-    # a node is a context that the model sees; node[g, s] is that of sample s moved by g
-    first, node = unique_rows([action.orbit(ids).flatten(0, 1), mask.repeat(order, 1)])
-    inputs = action.orbit(ids).flatten(0, 1)[first]
-    mask = mask.repeat(order, 1)[first]
-    node = node.view(order, -1)
+    # a node is a context that the model sees; node[k, s] is copy k of that of sample s
+    contexts = combining.contexts(ids, live)
+    copies = len(contexts)
+    contexts, mask = contexts.flatten(0, 1), mask.repeat(copies, 1)
+    first, node = unique_rows([contexts, mask])
+    inputs, mask, node = contexts[first], mask[first], node.view(copies, -1)
     cache = _cache(model, ids.shape[1] + uniform.shape[1])
     for step in range(uniform.shape[1]):
-        copies = model.averaging.run(
+        seen = model.averaging.run(
             model.model,
             inputs,
             attention_mask=mask,
@@ -153,8 +164,8 @@ def _sample(
             logits_to_keep=1,
         )
         first, which = unique_rows([node.T])  # samples whose copies are all the same
-        values = copies.values[node[:, first]]  # (|G|, distinct samples, 1, …)
-        logits = model.averaging.combine(values, copies.head)[:, 0]
+        values = seen.values[node[:, first]]  # (copies, distinct samples, 1, …)
+        logits = combining.combine(values, seen.head)[:, 0]
         tokens = choice(logits, which, uniform[live, step])
         going = ~torch.isin(tokens, ends)
         live, tokens, node = live[going], tokens[going], node[:, going]
@@ -162,10 +173,11 @@ def _sample(
             chosen[place].append(token)
         if not len(live):
             break
-        pairs = torch.stack([node.flatten(), action.orbit(tokens).flatten()], dim=1)
+        following = combining.contexts(tokens, live)
+        pairs = torch.stack([node.flatten(), following.flatten()], dim=1)
         first, node = unique_rows([pairs])
         parents, inputs = pairs[first, 0], pairs[first, 1:]
-        node = node.view(order, -1)
+        node = node.view(copies, -1)
         if not torch.equal(parents, torch.arange(len(mask), device=device)):
             cache.batch_select_indices(parents)
             mask = mask[parents]

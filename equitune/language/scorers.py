@@ -111,7 +111,7 @@ def make_scorer(
     if base is None:
         raise ValueError(
             "a scorer of kind hidden needs the language model that it was trained on: pass its "
-            "folder as --base"
+            "folder as --scorer-base"
         )
     from equitune.language.hidden import HiddenScorer
     from equitune.language.hidden_states import HiddenStates

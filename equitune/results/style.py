@@ -27,7 +27,8 @@ METHODS: dict[str, tuple[str, str]] = {
     "lambda_equitune": ("λ-equi-tuned", "#009E73"),
     "relaxed": ("relaxed", "#009E73"),
     "equizero": ("equizero", "#CC79A7"),
-    "relaxed_equizero": ("relaxed equizero", PUBLISHED),  # known only as published
+    # again a darker shade of the one above
+    "relaxed_equizero": ("relaxed equizero", "#7D2E5C"),
 }
 RIGHT, WRONG = "#333333", "#A50026"  # of a prediction; no method has them
 # from ColorBrewer's scales for colour-blind readers; no method has these either

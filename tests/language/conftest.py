@@ -7,7 +7,8 @@ import torch
 
 from equitune.actions import TokenPermutation
 
-NEEDS_TRANSFORMERS = ("data", "experiment", "hidden*", "measures", "methods", "models*", "probe")
+NEEDS_TRANSFORMERS = ("data", "equizero", "experiment", "hidden*", "measures", "methods", "models*")
+NEEDS_TRANSFORMERS += ("probe",)
 NEEDS_TRANSFORMERS += ("sampling", "tokenizer", "words")
 collect_ignore_glob = (
     []

@@ -180,6 +180,15 @@ def test_texts_are_generated_and_evaluated(model_folder, generate, evaluate, tmp
     assert "error" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("method", ["equizero", "relaxed_equizero"])
+def test_equizero_asks_the_scorer(model_folder, generate, evaluate, tmp_path, method):
+    assert generate(model_folder, method, scorer="{kind: words}") == 0
+    texts = read_samples(tmp_path / "samples.jsonl")
+    assert {(x.method, x.axis, x.task) for x in texts} == {(method, "gender", "work")}
+    assert evaluate(tmp_path / "samples.jsonl") == 0
+    assert set(pd.read_csv(tmp_path / "out" / "regard.csv")["method"]) == {method}
+
+
 def test_a_vocabulary_that_is_not_the_tokenizers_is_one_line(
     tmp_path, language_model, tokenizer, generate, capfd
 ):
@@ -198,6 +207,10 @@ def test_a_vocabulary_that_is_not_the_tokenizers_is_one_line(
     ("changes", "message"),
     [
         ({"method": "equl"}, "unknown method 'equl'; did you mean 'equi'"),
+        ({"method": "equizero"}, "method equizero chooses by a scorer: pass --scorer"),
+        ({"scorer": "{kind: words}"}, "method equi chooses nothing: leave --scorer out"),
+        ({"method": "equizero", "scorer": "{kind: wrds}"}, "did you mean 'words'"),
+        ({"method": "equizero", "scorer": "{kind: tfidf}"}, "needs its file: pass --trained"),
         ({"axes": "[gender]"}, "--axes is ['gender']: expected {axis: lexicon}"),
         ({"axes": "{gender: ["}, "--axes is no YAML"),
         ({"method": "plain", "axes": "{gendre: gender}"}, "'gendre'; did you mean 'gender'"),

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from equitune import training
 from equitune.config import (
+    CHOOSING,
     LANGUAGE_METHODS,
     REGARD_LABELS,
     RegardScorer,
@@ -21,10 +22,12 @@ from equitune.config import (
     Training,
 )
 from equitune.language import evaluation, experiment
+from equitune.language.chooser import Chooser
 from equitune.language.corpus import write_corpus
 from equitune.language.lexicon import read_lexicon
 from equitune.language.methods import build, load
 from equitune.language.prompts import read_prompts
+from equitune.language.regard import TfidfScorer
 from equitune.language.samples import read_samples
 from equitune.vision import import_transformers
 
@@ -59,8 +62,14 @@ def base(texts, tmp_path_factory):
     return pretrain(texts, tmp_path_factory.mktemp("base") / "manifest.json")
 
 
-def generate(base, output, method="equi", axes=AXES, tasks=TASKS, sampling=SAMPLING, seed=0):
-    experiment.generate(base, "small", method, axes, tasks, sampling, seed, output, device="cpu")
+WORDS = Chooser(RegardScorer("words"))
+
+
+def generate(
+    base, output, method="equi", axes=AXES, tasks=TASKS, sampling=SAMPLING, seed=0, chooser=WORDS
+):
+    options = {"device": "cpu", "chooser": chooser if method in CHOOSING else None}
+    experiment.generate(base, "small", method, axes, tasks, sampling, seed, output, **options)
     return read_samples(output)
 
 
@@ -184,22 +193,72 @@ def test_another_seed_model_or_method_gives_other_samples(base, tmp_path):
     assert [s.seed for s in plain] == [s.seed for s in first]
 
 
-def test_seeds_differ_between_prompts_unless_their_stream_is_shared(base, tmp_path):
-    own = generate(base, tmp_path / "own.jsonl")
+@pytest.mark.parametrize("method", ["equi", "equizero"])
+def test_seeds_differ_between_prompts_unless_their_stream_is_shared(base, tmp_path, method):
+    own = generate(base, tmp_path / "own.jsonl", method)
     assert len({s.seed for s in own}) == len(own)
     assert all(0 <= s.seed < 2**63 for s in own)
     sampling = Sampling(samples=3, new_tokens=5, shared_stream=True)
-    shared = generate(base, tmp_path / "shared.jsonl", sampling=sampling)
+    shared = generate(base, tmp_path / "shared.jsonl", method, sampling=sampling)
     families = {}
     for s in shared:
         families.setdefault((s.axis, s.task, s.context, s.sample), []).append(s)
     assert all(len({s.seed for s in family}) == 1 for family in families.values())
     assert len({s.seed for s in shared}) == len(families) == len(shared) / 2
     # the exactly fair model then says the same of both
-    exchange = {"man": "woman", "woman": "man", "Black": "White", "White": "Black"}
+    pairs = {axis: read_lexicon(lexicon).equality for axis, lexicon in AXES.items()}
     for first, second in families.values():
+        exchange = {x: y for a, b in pairs[first.axis] for x, y in ((a, b), (b, a))}
         words = [exchange.get(word, word) for word in first.continuation.split(" ")]
         assert " ".join(words) == second.continuation
+
+
+def test_equizero_likes_what_its_scorer_likes(base, texts, tmp_path):
+    sampling = Sampling(samples=20, new_tokens=12)
+    shares = {}
+    for method in LANGUAGE_METHODS:
+        samples = generate(base, tmp_path / f"{method}.jsonl", method, sampling=sampling)
+        labels = WORDS.scorer("cpu")([s.text for s in samples])
+        shares[method] = [labels.count(label) / len(labels) for label in REGARD_LABELS]
+    for chosen, average in (("equizero", "plain"), ("relaxed_equizero", "plain")):
+        assert shares[chosen][0] > shares[average][0] + 0.05  # positive
+        assert shares[chosen][2] < shares[average][2] - 0.05  # negative
+
+
+def test_the_choice_depends_on_the_scorer_and_what_it_reads(base, tmp_path, monkeypatch):
+    found, read = {}, []
+
+    class Remembering(Arbitrary):
+        def __call__(self, texts):
+            read.append(texts)
+            return super().__call__(texts)
+
+    monkeypatch.setattr(evaluation, "make_scorer", lambda *_: Remembering())
+    for masked, cut in ((True, True), (False, False)):
+        chooser = Chooser(RegardScorer("words"), None, masked, cut)
+        file = tmp_path / f"{masked}.jsonl"
+        found[masked] = generate(base, file, "equizero", chooser=chooser)
+        manifest = json.loads(file.with_suffix(".manifest.json").read_text())["configuration"]
+        assert manifest["mask"] is manifest["cut"] is masked
+        assert manifest["scorer"]["kind"] == "words"
+    masked, whole = read[:4], read[4:]
+    assert all(text.startswith("XYZ was ") for text in masked[0])
+    starts = {" ".join(text.split()[:2]) for texts in whole for text in texts}
+    assert starts == {"The man", "The woman", "The Black", "The White"}
+    assert {s.model_hash for s in found[True]}.isdisjoint({s.model_hash for s in found[False]})
+    assert [s.text for s in found[True]] != [s.text for s in found[False]]
+
+
+def test_a_trained_scorer_is_among_the_inputs(base, tmp_path):
+    scorer = tmp_path / "scorer.safetensors"
+    TfidfScorer.fit(["XYZ was kind", "XYZ was bad"], ["positive", "negative"]).save(scorer)
+    chooser = Chooser(RegardScorer("tfidf", "regard_train"), scorer)
+    file = tmp_path / "samples.jsonl"
+    first = generate(base, file, "equizero", chooser=chooser)
+    assert str(scorer) in json.loads(file.with_suffix(".manifest.json").read_text())["inputs"]
+    TfidfScorer.fit(["XYZ was a", "XYZ was the"], ["positive", "negative"]).save(scorer)
+    again = generate(base, file, "equizero", chooser=chooser)
+    assert {s.model_hash for s in first}.isdisjoint({s.model_hash for s in again})
 
 
 class Arbitrary:
@@ -263,7 +322,7 @@ def test_a_fair_model_of_order_2_has_no_gap_by_the_symmetric_scorer(
 
 def test_pieces_are_cut_where_the_lexicons_tokens_stand(gpt2, tmp_path):
     sampling = Sampling(samples=2, new_tokens=12)
-    for method in LANGUAGE_METHODS:
+    for method in set(LANGUAGE_METHODS) - {"relaxed_equizero"}:
         samples = generate(gpt2, tmp_path / "gpt2.jsonl", method, sampling=sampling)
         assert all("".join(s.pieces) == s.continuation for s in samples)
         moved = {word for s in samples for word in s.pieces[1::2]}
@@ -288,6 +347,9 @@ def test_the_distance_of_demographics_and_perplexity_are_measured(base, texts, t
     assert list(table.columns) == list(experiment.MEASURE_COLUMNS)
     assert list(zip(table.axis, table.task, strict=True)) == [(a, t) for a in AXES for t in TASKS]
     distances = table.counterfactual_tv
+    if method in CHOOSING:  # of whole texts
+        assert table[["counterfactual_tv", "perplexity"]].isna().all(axis=None)
+        return
     if method == "equi":
         assert (distances <= 1e-9).all()
     else:

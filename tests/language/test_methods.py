@@ -98,7 +98,7 @@ def test_each_method_is_its_own_model(model_folder):
     model, tokenizer = load(model_folder, "cpu")
     built = {name: build(model, tokenizer, LEXICON, name) for name in LANGUAGE_METHODS}
     orders = {name: equi.action.group.order for name, equi in built.items()}
-    assert orders == {"plain": 1, "equi": 2, "relaxed": 2}
+    assert orders == dict.fromkeys(LANGUAGE_METHODS, 2) | {"plain": 1}
     assert all(equi.model is model for equi in built.values())
     x = torch.tensor([tokenizer("The man worked as")["input_ids"]])
     logits = {name: equi(x).logits for name, equi in built.items()}
@@ -107,6 +107,9 @@ def test_each_method_is_its_own_model(model_folder):
     assert torch.allclose(logits["relaxed"][..., general], logits["plain"][..., general], atol=1e-5)
     differ = (logits["relaxed"] != logits["equi"]).flatten(0, -2).any(0).nonzero()[:, 0]
     assert sorted(differ.tolist()) == sorted(general)
+    # equizero draws its candidates from copies of these
+    assert torch.equal(logits["equizero"], logits["equi"])
+    assert torch.equal(logits["relaxed_equizero"], logits["relaxed"])
     images = tokenizer.convert_tokens_to_ids([" queen", " king"])
     assert built["equi"].action(1, torch.tensor(images)).tolist() == images[::-1]
 

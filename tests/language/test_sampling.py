@@ -63,6 +63,15 @@ def test_other_prompts_and_the_batch_size_change_nothing(fair_model, architectur
     assert found == back[::-1]
 
 
+@both_orders
+def test_a_copy_alone_is_the_model_as_it_is_behind_the_moved_prompt(fair_model, order):
+    fair = fair_model(order)
+    elements = [place % order for place in range(len(PROMPTS))]
+    plain = sample(EquiCausalLM.wrap(fair.model), PROMPTS, SEEDS, 8, Choice(top_k=20), [7])
+    found = sample(fair, PROMPTS, SEEDS, 8, Choice(top_k=20), [7], elements=elements)
+    assert found == plain
+
+
 def test_a_longer_text_begins_as_the_shorter_one(fair_model):
     short, long = (sample(fair_model(), PROMPTS, SEEDS, n, Choice()) for n in (3, 6))
     assert [row[:3] for row in long] == short
@@ -247,5 +256,7 @@ def test_no_prompts_have_no_continuations(fair_model):
 def test_what_cannot_be_continued_is_one_line(fair_model):
     with pytest.raises(ValueError, match="2 prompts and 1 seeds: expected one for each"):
         sample(fair_model(), PROMPTS[:2], [0], 8, Choice())
+    with pytest.raises(ValueError, match="2 prompts and 1 elements: expected as many"):
+        sample(fair_model(), PROMPTS[:2], [0, 1], 8, Choice(), elements=[0])
     with pytest.raises(ValueError, match="prompt 1 is empty: expected at least one token"):
         sample(fair_model(), [[3], []], [0, 1], 8, Choice())

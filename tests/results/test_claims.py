@@ -27,7 +27,7 @@ PAIRS = {
     "race": "Black person/White person",
     "orientation": "gay person/straight person",
 }
-GAP = {"plain": -0.3, "equi": 0.01, "relaxed": -0.04}
+GAP = {"plain": -0.3, "equi": 0.01, "relaxed": -0.04, "equizero": 0.02, "relaxed_equizero": -0.03}
 SEEDS = (0, 1, 2)
 
 
@@ -140,7 +140,7 @@ def test_a_run_that_finds_what_the_papers_found_reproduces_every_claim(judge):
 
 def test_reversed_data_reproduce_nothing(judge):
     worse = dict(zip(ACCURACY, (0.7, 0.5, 0.3), strict=True))
-    gaps = dict(zip(GAP, (0.01, -0.3, -0.3), strict=True))
+    gaps = dict.fromkeys(GAP, -0.3) | {"plain": 0.01}
     judged = judge(
         scan=scan(solved=0.01, plain=0.99),
         image=image(worse),
@@ -177,6 +177,8 @@ def test_published_numbers_come_from_the_registry(judge):
             "GPT-2 has less regard for a Black person than for a White person": -0.37 + 0.055,
             "EquiGPT2 closes the gap in regard, race × respect": 0.315,
             "R-EquiGPT2 nearly closes the gap in regard, race × respect": 0.315 - 0.02,
+            "EquizeroGPT2 closes the gap in regard, race × respect": 0.315,
+            "R-EquizeroGPT2 nearly closes the gap in regard, race × respect": 0.315 - 0.004,
         }
     )
 

@@ -37,7 +37,7 @@ SLICE = {
     },
     "language": {
         "models": ["small", "smollm2"],  # likewise, and no index here has one
-        "methods": ["plain", "equi"],
+        "methods": ["plain", "equi", "equizero"],
         "axes": ["gender", "race"],
         "tasks": ["respect"],
         "per_prompt": 20,

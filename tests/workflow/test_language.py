@@ -12,20 +12,34 @@ pytestmark = pytest.mark.workflow
 def test_the_tables_have_a_row_for_each_cell(finished):
     regard = tables.read(finished / "results/tables/regard.csv", tables.REGARD_COLUMNS)
     fairness = tables.read(finished / "results/tables/fairness.csv", tables.FAIRNESS_COLUMNS)
-    assert len(regard) == 2 * 2 * 2  # methods, axes, demographics
-    assert len(fairness) == 2 * 2
+    assert len(regard) == 3 * 2 * 2  # methods, axes, demographics
+    assert len(fairness) == 3 * 2
     assert (regard["n"] == 4 * 5).all()
     shares = regard[["positive", "neutral", "negative", "other"]].sum(axis=1)
     assert shares.between(0.999, 1.001).all()
     fair = fairness["method"] == "equi"
     assert (fairness[fair]["counterfactual_tv"] < 1e-9).all()
     assert (fairness[fairness["method"] == "plain"]["counterfactual_tv"] > 1e-9).all()
-    assert (fairness["perplexity"] > 1).all()
+    chosen = fairness["method"] == "equizero"  # it has no distribution of the next token
+    assert (fairness[~chosen]["perplexity"] > 1).all()
+    assert fairness[chosen][["counterfactual_tv", "perplexity"]].isna().all(axis=None)
     place = finished / "results/tables/language_pronouns.csv"
     pronouns = tables.read(place, tables.PRONOUN_COLUMNS)
-    assert pronouns["axis"].tolist() == ["gender"] * 2 * 3  # race has no pronouns
-    assert pronouns["demographic"].tolist() == ["all", "man", "woman"] * 2
-    assert pronouns["texts"].tolist() == [40, 20, 20] * 2
+    assert pronouns["axis"].tolist() == ["gender"] * 3 * 3  # race has no pronouns
+    assert pronouns["demographic"].tolist() == ["all", "man", "woman"] * 3
+    assert pronouns["texts"].tolist() == [40, 20, 20] * 3
+
+
+def test_those_that_choose_are_told_by_whom(plan, small, tmp_path):
+    small["language"] |= {"models": ["small"], "scorer": "tfidf", "mask": False}
+    said, jobs = plan(tmp_path, "--printshellcmds", "language", settings=small)
+    commands = [line for line in said.splitlines() if " language generate " in line]
+    assert len(commands) == jobs["language_generate"] == 3
+    for command in commands:
+        chooses = "--method equizero" in command
+        trained = "--trained results/language/scorer/tfidf/model.safetensors"
+        assert (f"--no-mask --first-sentence {trained}" in command) is chooses
+        assert ("--scorer" in command) is chooses
 
 
 def test_the_model_is_described_and_every_figure_is_drawn(finished):

@@ -113,7 +113,7 @@ def test_the_model_that_a_scorer_reads_by_need_not_write(plan, snakemake, small,
     assert "language_generate" not in jobs
     base = "--base results/language/packages/smollm2_gguf"
     assert f"--kind hidden {base} --device" in said
-    assert f"--trained results/language/scorer/smollm2_hidden/model.safetensors {base} " in said
+    assert f"--trained results/language/scorer/smollm2_hidden/model.safetensors --scorer-{base[2:]} " in said
     assert "nlg-bias/train.tsv" in said
     note(tmp_path, available=False)
     done = snakemake(tmp_path, "--cores", "1", "language", settings=small)
@@ -130,11 +130,11 @@ def test_a_model_that_was_had_is_converted_once_for_all_its_jobs(plan, small, tm
     small["language"]["models"] = ["smollm2", "twin", "small"]
     said, jobs = plan(tmp_path, "language", settings=small)
     assert jobs["language_convert"] == 1
-    assert jobs["language_generate"] == 3 * 2 * 2  # models, methods, seeds
+    assert jobs["language_generate"] == 3 * 3 * 2  # models, methods, seeds
     assert "source" not in jobs
     base = "results/language/packages/smollm2_gguf"
-    assert said.count(f"--base {base} --model smollm2") == 2 * 2
-    assert said.count(f"--base {base} --model twin") == 2 * 2
+    assert said.count(f"--base {base} --model smollm2") == 3 * 2
+    assert said.count(f"--base {base} --model twin") == 3 * 2
     command = f"language convert results/sources/{sources()['smollm2_gguf'].mirror} --output"
     assert f"{command} {base}/manifest.json" in said
     # a file that was deleted is retrieved again

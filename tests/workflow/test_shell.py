@@ -46,6 +46,7 @@ def named(small):
         "axes": ["gender"],
         "lexicons": {"gender": f"../{NAME}/lexicon.yaml"},
         "models": ["own", "hub"],
+        "methods": ["plain", "equizero"],
         "sources": {
             "own": {"kind": "folder", "location": f"{NAME}/model", "text": f"{NAME}/text"},
             "hub": {"kind": "hub", "location": "own/model", "revision": NAME},
@@ -86,7 +87,8 @@ def test_every_text_arrives_whole(snakemake, folder, named):
     sources = [json.loads(value) for name, value in given if name == "--source" and "{" in value]
     assert image["sources"]["own"]["location"] in [source["location"] for source in sources]
     scorers = [json.loads(value) for name, value in given if name == "--scorer"]
-    assert language["scorers"]["own"]["labels"] in [scorer["labels"] for scorer in scorers]
+    assert len(scorers) == 2 * 2  # of each model, to choose and to evaluate
+    assert all(scorer["labels"] == language["scorers"]["own"]["labels"] for scorer in scorers)
     assert not owned(folder)
 
 

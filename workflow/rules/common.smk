@@ -81,6 +81,14 @@ LANGUAGE_MODELS = [name for name in LANGUAGE.models if name not in LANGUAGE_PUBL
 LANGUAGE_OF = {name: LANGUAGE.of(name) for name in LANGUAGE.models}
 PROMPTS = option("--prompts", LANGUAGE.prompts)
 MIRROR = option("--mirror", CONFIG.retrieve.mirror)
+# what is read of a text that is scored
+READ = " ".join(
+    f"--{'' if asked else 'no-'}{name}"
+    for name, asked in {
+        "mask": LANGUAGE.mask,
+        "first-sentence": LANGUAGE.first_sentence,
+    }.items()
+)
 SCORERS = {own.scorer: LANGUAGE.scorers[own.scorer] for own in LANGUAGE_OF.values()}
 TRAINED = [
     name
@@ -379,6 +387,22 @@ def reader(scorer):
     """What stands beside the files of the model that a scorer reads texts by, if it has one."""
     model = SCORERS[scorer].model
     return [] if model is None else [pretrained_base(model)]
+
+
+def language_reader(wildcards):
+    """The same of a model's scorer."""
+    return reader(LANGUAGE_OF[wildcards.model].scorer)
+
+
+def language_scorer_settings(wildcards):
+    """The settings of a model's scorer, as the commands take them."""
+    return as_json(SCORERS[LANGUAGE_OF[wildcards.model].scorer])
+
+
+def of_choosers(value):
+    """A function of the wildcards for the methods that choose among texts by the scorer, and
+    nothing for all others."""
+    return lambda w: value(w) if w.method in configuration.CHOOSING else []
 
 
 def trained(file):

@@ -119,6 +119,8 @@ rule language_convert:
 rule language_generate:
     input:
         base=language_base,
+        scorer=of_choosers(language_scorer),
+        reader=of_choosers(language_reader),
     output:
         f"{LANGUAGE_CELL}/{{method}}/samples.jsonl",
     log:
@@ -141,6 +143,11 @@ rule language_generate:
         sampling=lambda w: as_json(LANGUAGE_OF[w.model].sampling),
         prompts=PROMPTS,
         forms="--forms" if LANGUAGE.forms else "",
+        scorer=of_choosers(
+            lambda w: f"{option('--scorer', language_scorer_settings(w))} {READ}"
+        ),
+        trained=lambda w, input: option("--trained", *map(trained, input.scorer)),
+        reader=lambda w, input: option("--scorer-base", *map(trained, input.reader)),
         device=CONFIG.device,
         determinism=CONFIG.determinism,
         states=STATES,
@@ -149,7 +156,8 @@ rule language_generate:
         " language generate --base {params.base:q}"
         " --model {wildcards.model} --method {wildcards.method} --axes {params.axes:q}"
         " {params.tasks} --sampling {params.sampling:q} --seed {wildcards.seed} {params.prompts}"
-        " {params.forms} --device {params.device} --state-folder {params.states:q}"
+        " {params.forms} {params.scorer} {params.trained} {params.reader}"
+        " --device {params.device} --state-folder {params.states:q}"
         " --output {output:q}"
 
 
@@ -247,7 +255,7 @@ rule language_evaluate:
         samples=language_methods("samples.jsonl"),
         measures=language_measures,
         scorer=language_scorer,
-        base=lambda w: reader(LANGUAGE_OF[w.model].scorer),
+        reader=language_reader,
     output:
         regard=f"{LANGUAGE_CELL}/regard.csv",
         fairness=f"{LANGUAGE_CELL}/fairness.csv",
@@ -264,22 +272,22 @@ rule language_evaluate:
     params:
         measures=lambda w, input: option("--measures", *input.measures),
         # no wildcards, whatever stands in braces
-        scorer=lambda w: as_json(SCORERS[LANGUAGE_OF[w.model].scorer]),
+        scorer=language_scorer_settings,
         name=lambda w: LANGUAGE_OF[w.model].scorer,
         trained=lambda w, input: option("--trained", *map(trained, input.scorer)),
-        base=lambda w, input: option("--base", *map(trained, input.base)),
+        reader=lambda w, input: option("--scorer-base", *map(trained, input.reader)),
         prompts=PROMPTS,
         axes=language_axes,
         forms="--forms" if LANGUAGE.forms else "",
-        mask="--mask" if LANGUAGE.mask else "--no-mask",
-        cut="--first-sentence" if LANGUAGE.first_sentence else "--no-first-sentence",
+        read=READ,
         device=CONFIG.device,
         determinism=CONFIG.determinism,
     shell:
         "python -m equitune --log {log:q} --determinism {params.determinism}"
         " language evaluate {input.samples:q} {params.measures}"
-        " --scorer {params.scorer:q} --scorer-name {params.name} {params.trained} {params.base} --seed {wildcards.seed} {params.prompts}"
-        " {params.mask} {params.cut} --axes {params.axes:q} {params.forms}"
+        " --scorer {params.scorer:q} --scorer-name {params.name} {params.trained}"
+        " {params.reader} --seed {wildcards.seed} {params.prompts}"
+        " {params.read} --axes {params.axes:q} {params.forms}"
         " --device {params.device} --regard {output.regard:q}"
         " --fairness {output.fairness:q} --texts {output.texts:q}"
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
+from equitune.config import LANGUAGE_METHODS
 from equitune.results import figures, style
 from equitune.results.figures import parts
 from equitune.results.tables import REGARD_LABELS
@@ -444,3 +445,29 @@ def test_two_scorers_of_one_model_are_not_drawn_together(regard, fairness, publi
     second = {"scorer": ["words" if seed else "tfidf" for seed in fairness["seed"]]}
     with pytest.raises(ValueError, match=said):
         figures.language_gaps(fairness.assign(**second))
+
+
+def with_equizero(table):
+    """A table with the two methods that choose whole texts; they have no next token to measure."""
+    chosen = table[table["method"].isin(["equi", "relaxed"])]
+    names = {"equi": "equizero", "relaxed": "relaxed_equizero"}
+    empty = {name: float("nan") for name in ("counterfactual_tv", "perplexity") if name in table}
+    return pd.concat([table, chosen.replace(names).assign(**empty)])
+
+
+def test_methods_that_choose_stand_last_in_colours_of_their_own(regard, fairness, published):
+    figure, _ = figures.language_regard(with_equizero(regard), published)
+    axis = panel(figure, "gender × respect")
+    methods = ["plain", "equi", "relaxed", "equizero", "relaxed\nequizero"]
+    assert [text for text in texts(axis) if text in methods] == [*methods, "plain"]
+    figure, _ = figures.language_gaps(with_equizero(fairness))
+    expected = [f"small, {name.replace(chr(10), ' ')}" for name in methods]
+    assert labels(figure)[:5] == expected
+    assert len({style.METHODS[name][1] for name in LANGUAGE_METHODS}) == 5
+    assert style.PUBLISHED not in {colour for _, colour in style.METHODS.values()}
+
+
+def test_what_has_no_next_token_is_no_row_of_its_figure(fairness):
+    figure, shown = figures.language_fairness(with_equizero(fairness))
+    assert names(figure.axes[0]) == ["small, plain", "small, equi", "small, relaxed"]
+    assert set(shown["method"]) == {"plain", "equi", "relaxed"}
