@@ -322,7 +322,7 @@ def test_a_fair_model_of_order_2_has_no_gap_by_the_symmetric_scorer(
 
 def test_pieces_are_cut_where_the_lexicons_tokens_stand(gpt2, tmp_path):
     sampling = Sampling(samples=2, new_tokens=12)
-    for method in set(LANGUAGE_METHODS) - {"relaxed_equizero"}:
+    for method in ("plain", "equi", "relaxed", "equizero"):
         samples = generate(gpt2, tmp_path / "gpt2.jsonl", method, sampling=sampling)
         assert all("".join(s.pieces) == s.continuation for s in samples)
         moved = {word for s in samples for word in s.pieces[1::2]}
