@@ -52,9 +52,13 @@ def test_the_model_is_described_and_every_figure_is_drawn(finished):
             assert (finished / f"results/figures/{name}.{suffix}").stat().st_size > 100
 
 
-def test_axes_without_pronouns_have_no_table_of_them(snakemake, small, tmp_path):
-    small["language"]["axes"] = ["race"]
-    done = snakemake(tmp_path, "--cores", "1", "-n", "language", settings=small)
-    assert done.returncode == 0, done.stderr
-    assert "language_fairness" in done.stdout + done.stderr
-    assert "pronouns_table" not in done.stdout + done.stderr
+def test_models_whose_axes_have_no_pronouns_are_in_no_table_of_them(plan, small, tmp_path):
+    small["language"] |= {"models": ["small", "other"], "axes": ["race"]}
+    small["language"]["sources"] = {"other": {"kind": "corpus", "axes": ["orientation"]}}
+    _, jobs = plan(tmp_path, "language", settings=small)
+    assert jobs["language_evaluate"] == 2
+    assert not {"language_pronouns", "pronouns_table", "language_pronouns_figure"} & jobs.keys()
+    small["language"]["sources"]["other"]["axes"].append("gender")
+    _, jobs = plan(tmp_path, "language", settings=small)
+    assert jobs["language_pronouns"] == 1
+    assert jobs["pronouns_table"] == jobs["language_pronouns_figure"] == 1
