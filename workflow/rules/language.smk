@@ -236,6 +236,7 @@ rule language_scorer:
     resources:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
+        gpu=GPU,
     params:
         kind=lambda w: SCORERS[w.scorer].kind,
         base=lambda w, input: option("--base", *map(trained, input.base)),
