@@ -207,6 +207,7 @@ class Language:
     sampling: Annotated[Sampling, about("how texts are continued")]
     block: Annotated[int, about("perplexity: tokens in a block, no more than the context", ge=2)]
     per_prompt: Annotated[int, about("generated corpus: sentences for each prompt", ge=20)]
+    tuning: Annotated[LanguageTuning, about("models that are tuned")]
     network: Annotated[SmallGPT2, about("the model that is trained on the generated corpus")]
     pretraining: Annotated[Training, about("its training")]
 
@@ -247,6 +248,12 @@ def problems(language: Language) -> Iterator[str]:
         if scorer.kind in FITTED and not scorer.location:
             yield f"scorers.{name}: kind {scorer.kind} needs a location"
         yield from _model_problems(language, name)
+    for name in language.tuning.models:
+        if name not in language.models or language.sources[name].kind == "samples":
+            yield f"tuning.models: {name!r} is no model of language.models that is run here"
+    if language.tuning.models and language.tuning.axis not in language.lexicons:
+        axis = language.tuning.axis
+        yield f"tuning.axis: no lexicon for {axis}; add {axis}: NAME to language.lexicons"
     if language.network.width % language.network.heads:
         yield (
             f"network: width {language.network.width} is no multiple of {language.network.heads} "

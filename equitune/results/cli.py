@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from equitune.results import image_commands, pronoun_commands
+from equitune.results import image_commands, language_commands
 from equitune.results.image_commands import Output, Parts, Published, Stem, write_described
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ figure = typer.Typer(help="Draw a figure from tables.")
 app.add_typer(table, name="table")
 app.add_typer(figure, name="figure")
 image_commands.add(table, figure)
-pronoun_commands.add(table, figure)
+language_commands.add(table, figure)
 
 Summary = Annotated[Path, typer.Option(help="Mean, sd and n over the seeds.")]
 Fairness = Annotated[Path, typer.Option(help="fairness.csv.")]
@@ -224,9 +224,10 @@ def figures(
     elements, examples = tables / "image_elements.csv", tables / "image_examples.csv"
     gains, foretold = tables / "image_gains.csv", tables / "image_forecast.csv"
     regard, fairness = tables / "regard.csv", tables / "fairness.csv"
-    pronouns, cost = tables / "language_pronouns.csv", tables / "cost.csv"
+    pronouns, tuning = tables / "language_pronouns.csv", tables / "language_tuning.csv"
+    cost = tables / "cost.csv"
     truth = tables / "truth.csv" if (tables / "truth.csv").exists() else None
-    known = scan, image, elements, gains, foretold, regard, fairness, pronouns, cost
+    known = scan, image, elements, gains, foretold, regard, fairness, pronouns, tuning, cost
     if not any(table.exists() for table in known):
         raise ValueError(
             f"no table to draw from in {tables}: run snakemake, or lay scan.csv, image.csv, "
@@ -251,7 +252,9 @@ def figures(
         language_gaps(fairness, output / "language_gaps", truth)
         language_fairness(fairness, output / "language_fairness")
     if pronouns.exists():
-        pronoun_commands.language_pronouns(pronouns, output / "language_pronouns")
+        language_commands.language_pronouns(pronouns, output / "language_pronouns")
+    if tuning.exists():
+        language_commands.language_tuning(tuning, output / "language_tuning")
     if cost.exists():
         cost_figures(cost, output)
 

@@ -333,7 +333,7 @@ def language_text(wildcards):
         return [f"results/language/corpus/seed{wildcards.seed}/validation.txt"]
     if text is None:
         return []
-    return [f"results/sources/{FILES[text]}" if text in FILES else text]
+    return [text_file(text)]
 
 
 def language_samples(wildcards):
@@ -518,6 +518,31 @@ def pronoun_results(models):
         "results/figures/language_pronouns.svg",
     ]
     return made if any(map(has_pronouns, models)) else []
+
+
+def tuning_tables(models):
+    """The table of every model that is tuned."""
+    return [
+        f"{LANGUAGE_CELL}/{method}/tuned/tuning.csv".format(model=model, seed=seed)
+        for model in models
+        if model in LANGUAGE.tuning.models
+        for method in LANGUAGE.tuning.methods
+        for seed in LANGUAGE.seeds
+    ]
+
+
+def tuning_results(models):
+    """What is made of models that are tuned, nothing where there are none."""
+    made = [
+        "results/tables/language_tuning.csv",
+        "results/figures/language_tuning.svg",
+    ]
+    return made if tuning_tables(models) else []
+
+
+def text_file(name):
+    """A text by its name in the registry, or its path."""
+    return f"results/sources/{FILES[name]}" if name in FILES else name
 
 
 def language_by_line(model):

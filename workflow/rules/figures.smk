@@ -12,6 +12,7 @@ localrules:
     language_gaps,
     language_fairness,
     language_pronouns_figure,
+    language_tuning_figure,
     report,
 
 
@@ -310,6 +311,30 @@ rule language_pronouns_figure:
     shell:
         "python -m equitune --log {log:q} results figure language-pronouns"
         " --pronouns {input.pronouns:q} --stem {params.stem:q}"
+
+
+rule language_tuning_figure:
+    input:
+        tuning="results/tables/language_tuning.csv",
+    output:
+        svg=report(
+            "results/figures/language_tuning.svg",
+            category="Fairness of language models",
+            caption="../report/language_tuning.rst",
+            labels={"what": "tuning inside the average", "kind": "figure"},
+        ),
+        pdf="results/figures/language_tuning.pdf",
+        csv="results/figures/language_tuning.csv",
+    log:
+        "results/logs/language_tuning_figure.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        stem=lambda w, output: output.svg.removesuffix(".svg"),
+    shell:
+        "python -m equitune --log {log:q} results figure language-tuning"
+        " --tuning {input.tuning:q} --stem {params.stem:q}"
 
 
 # Snakemake asked again, as it alone knows what has been run; this run holds the lock

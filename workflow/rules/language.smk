@@ -17,6 +17,7 @@ rule language:
         "results/figures/language_fairness.svg",
         of_models(scorer_table),
         of_models(pronoun_results),
+        of_models(tuning_results),
 
 
 rule language_corpus:
@@ -309,3 +310,43 @@ rule language_pronouns:
     shell:
         "python -m equitune --log {log:q} language pronouns {input:q} --axes {params.axes:q}"
         " --seed {wildcards.seed} {params.prompts} --output {output:q}"
+
+
+rule language_tune:
+    input:
+        base=language_base,
+        text=text_file(LANGUAGE.tuning.text),
+        test=text_file(LANGUAGE.tuning.test),
+    output:
+        manifest=f"{LANGUAGE_CELL}/{{method}}/tuned/manifest.json",
+        rows=f"{LANGUAGE_CELL}/{{method}}/tuned/tuning.csv",
+    log:
+        "results/logs/language_tune/{model}_{method}_{seed}.log",
+    benchmark:
+        "results/benchmarks/language_tune/{model}_{method}_{seed}.tsv"
+    wildcard_constraints:
+        model=one_of(*LANGUAGE.tuning.models),
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    resources:
+        mem_mb=per_attempt(6000),
+        runtime=240,
+        gpu=GPU,
+    params:
+        base=lambda w, input: str(Path(input.base).parent),
+        lexicon=LANGUAGE.lexicons.get(LANGUAGE.tuning.axis, ""),
+        tasks=language_tasks,
+        tuning=as_json(LANGUAGE.tuning),
+        prompts=PROMPTS,
+        forms="--forms" if LANGUAGE.forms else "",
+        device=CONFIG.device,
+        determinism=CONFIG.determinism,
+        states=STATES,
+    shell:
+        "python -m equitune --log {log:q} --minutes {resources.runtime}"
+        " --determinism {params.determinism} language tune --base {params.base:q}"
+        " --model {wildcards.model} --method {wildcards.method} --lexicon {params.lexicon:q}"
+        " --text {input.text:q} --test {input.test:q} {params.tasks} --tuning {params.tuning:q}"
+        " --seed {wildcards.seed} {params.prompts} {params.forms} --device {params.device}"
+        " --state-folder {params.states:q} --output {output.manifest:q}"

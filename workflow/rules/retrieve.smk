@@ -120,5 +120,10 @@ rule retrieve:
             for name in LANGUAGE.models
             for file in language_sources(LANGUAGE.sources[name])
         ],
+        [
+            text_file(name)
+            for name in (LANGUAGE.tuning.text, LANGUAGE.tuning.test)
+            if LANGUAGE.tuning.models and name in FILES
+        ],
         [f"results/sources/{FILES[SCORERS[name].location]}" for name in TRAINED],
         [f"results/sources/nlg-bias/{part}.tsv" for part in ("dev", "test") if TRAINED],

@@ -11,6 +11,7 @@ localrules:
     regard_scorer_table,
     language_texts,
     pronouns_table,
+    language_tuning_table,
     claims,
     provenance,
     packages,
@@ -263,6 +264,26 @@ rule pronouns_table:
     threads: 1
     shell:
         "python -m equitune --log {log:q} results table language-pronouns {input:q}"
+        " --output {output:q}"
+
+
+rule language_tuning_table:
+    input:
+        of_models(tuning_tables),
+    output:
+        report(
+            "results/tables/language_tuning.csv",
+            category="Fairness of language models",
+            caption="../report/language_tuning_table.rst",
+            labels={"what": "perplexity and fairness while tuned", "kind": "table"},
+        ),
+    log:
+        "results/logs/language_tuning_table.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    shell:
+        "python -m equitune --log {log:q} results table language-tuning {input:q}"
         " --output {output:q}"
 
 

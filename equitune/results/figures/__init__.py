@@ -14,6 +14,7 @@ from equitune.results.figures.language import language_fairness, language_regard
 from equitune.results.figures.orbit import image_orbit
 from equitune.results.figures.pronouns import language_pronouns
 from equitune.results.figures.scan import scan_accuracy
+from equitune.results.figures.tuning import language_tuning
 
 __all__ = [
     "cost_floor",
@@ -31,5 +32,6 @@ __all__ = [
     "language_gaps",
     "language_pronouns",
     "language_regard",
+    "language_tuning",
     "scan_accuracy",
 ]
