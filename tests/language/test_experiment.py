@@ -21,7 +21,7 @@ from equitune.config import (
     SmallGPT2,
     Training,
 )
-from equitune.language import evaluation, experiment
+from equitune.language import evaluation, experiment, scorers
 from equitune.language.chooser import Chooser
 from equitune.language.corpus import write_corpus
 from equitune.language.lexicon import read_lexicon
@@ -233,7 +233,7 @@ def test_the_choice_depends_on_the_scorer_and_what_it_reads(base, tmp_path, monk
             read.append(texts)
             return super().__call__(texts)
 
-    monkeypatch.setattr(evaluation, "make_scorer", lambda *_: Remembering())
+    monkeypatch.setattr(scorers, "make_scorer", lambda *_: Remembering())
     for masked, cut in ((True, True), (False, False)):
         chooser = Chooser(RegardScorer("words"), None, masked, cut)
         file = tmp_path / f"{masked}.jsonl"
