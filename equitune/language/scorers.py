@@ -39,7 +39,7 @@ def train_scorer(
 
     Args:
         train: labelled sentences, as `regard.read_regard` reads them.
-        dev: the same; settings were chosen on it.
+        dev: the same; TF-IDF's settings were chosen on it.
         test: the same; looked at here only.
         output: the scorer.
         accuracies: CSV with the columns `tables.SCORER_COLUMNS`.

@@ -350,7 +350,7 @@ def test_a_scorer_reads_the_hidden_states_of_a_model(
     capfd.readouterr()
     assert evaluate(samples, scorer=settings, more=more) == 1
     assert "needs the language model that it was trained on" in error_line(capfd)
-    assert evaluate(samples, scorer=settings, more=[*more, "--base", model_folder]) == 0
+    assert evaluate(samples, scorer=settings, more=[*more, "--scorer-base", model_folder]) == 0
     table = pd.read_csv(tmp_path / "out" / "regard.csv")
     assert set(table["scorer"]) == {"hidden"}
     assert table[["neutral", "other"]].sum(axis=None) == 0  # it was not taught them
