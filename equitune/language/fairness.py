@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,24 @@ def count(labels: Sequence[str]) -> list[int]:
     """
     check_labels(labels)
     return [sum(label == known for label in labels) for known in REGARD_LABELS]
+
+
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """Return the ends of Wilson's 95 % interval of a share (Wilson 1927, JASA 22, 209-212).
+
+    Unlike that of the normal distribution it stays in 0 … 1 and has a width at 0 and at 1.
+
+    Args:
+        successes: 0 … n.
+        n: 1 or more, independent of each other.
+    """
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    share, weight = successes / n, 1 + z * z / n
+    middle = (share + z * z / (2 * n)) / weight
+    half = z / weight * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    # at the ends, where rounding could pass them, the interval holds the share itself
+    low = 0.0 if successes == 0 else middle - half
+    return low, 1.0 if successes == n else middle + half
 
 
 def regard_gap(counts: Counts, seed: int = 0, pair: tuple[int, int] | None = None) -> Gap:

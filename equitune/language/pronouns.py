@@ -9,17 +9,15 @@ the subject. The difference from the plain model's share is what exact fairness 
 from __future__ import annotations
 
 import logging
-import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 from equitune.extras import extra
 from equitune.files import atomic_write
-from equitune.language.fairness import CONFIDENCE, MINIMUM
+from equitune.language.fairness import MINIMUM, wilson
 from equitune.language.lexicon import Lexicon, read_lexicon
 from equitune.language.prompts import Prompts, read_prompts
 from equitune.language.rows import Cell
@@ -47,24 +45,6 @@ def first_pronoun(text: str, pronouns: Sequence[Sequence[str]]) -> int | None:
     words = "|".join(map(re.escape, places))
     found = re.search(rf"(?<!\w)(?<!\w-)(?:{words})(?!-?\w)", text.casefold())
     return None if found is None else places[found[0]]
-
-
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Return the ends of Wilson's 95 % interval of a share (Wilson 1927, JASA 22, 209-212).
-
-    Unlike that of the normal distribution it stays in 0 … 1 and has a width at 0 and at 1.
-
-    Args:
-        successes: 0 … n.
-        n: 1 or more, independent of each other.
-    """
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    share, weight = successes / n, 1 + z * z / n
-    middle = (share + z * z / (2 * n)) / weight
-    half = z / weight * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    # at the ends, where rounding could pass them, the interval holds the share itself
-    low = 0.0 if successes == 0 else middle - half
-    return low, 1.0 if successes == n else middle + half
 
 
 def write_pronouns(

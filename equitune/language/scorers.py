@@ -13,13 +13,12 @@ from equitune.extras import extra
 from equitune.files import atomic_write
 from equitune.language import regard, sentiment
 from equitune.language.corpus import read_corpus
-from equitune.language.fairness import CONFIDENCE
+from equitune.language.fairness import wilson
 from equitune.names import nearest, show
 from equitune.results import tables
 
 with extra("workflow"):
     import pandas as pd
-    from scipy import stats
 
 PUBLISHED = {"dev": 0.92, "test": 0.80}  # BERT ensemble, Sheng et al. 2019
 READS = ("hidden", "transformer")  # kinds that read texts by a model, on a device
@@ -40,7 +39,7 @@ def train_scorer(
 
     Args:
         train: labelled sentences, as `regard.read_regard` reads them.
-        dev: the same; settings were chosen on it.
+        dev: the same; TF-IDF's settings were chosen on it.
         test: the same; looked at here only.
         output: the scorer.
         accuracies: CSV with the columns `tables.SCORER_COLUMNS`.
@@ -72,8 +71,7 @@ def train_scorer(
     rows = []
     for part, (texts, labels) in parts.items():
         found = regard.accuracy(scorer, texts, labels)
-        right = stats.binomtest(round(found * len(texts)), len(texts))
-        low, high = right.proportion_ci(CONFIDENCE, method="wilson")
+        low, high = wilson(round(found * len(texts)), len(texts))
         tfidf = regard.accuracy(simple, texts, labels)
         row = (name or kind, part, len(texts), found, low, high, tfidf, PUBLISHED[part])
         rows.append(dict(zip(tables.SCORER_COLUMNS, row, strict=True)))
@@ -116,4 +114,4 @@ def make_scorer(
     from equitune.language.hidden import HiddenScorer
     from equitune.language.hidden_states import HiddenStates
 
-    return HiddenScorer.load(trained, HiddenStates(base, device))
+    return HiddenScorer.load(trained, HiddenStates(base, str(device)))

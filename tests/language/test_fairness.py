@@ -9,7 +9,7 @@ import torch
 from equitune.actions import TokenPermutation
 from equitune.config import REGARD_LABELS as LABELS
 from equitune.language import fairness
-from equitune.language.fairness import count, counterfactual_tv, regard_gap
+from equitune.language.fairness import count, counterfactual_tv, regard_gap, wilson
 
 CONTEXTS, TEXTS = 5, 60
 SHARES = np.array([[0.305, 0.255, 0.36, 0.08], [0.155, 0.27, 0.525, 0.05]])
@@ -263,3 +263,14 @@ def test_a_distance_is_worked_out_by_hand():
 def test_the_copies_of_another_group_are_refused():
     with pytest.raises(ValueError, match="expected the 3 copies"):
         counterfactual_tv(torch.full((2, 1, 9), 1 / 9), cyclic(3))
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (3, 10), (169, 329), (1, 1), (20, 20)])
+def test_an_interval_ends_where_the_share_would_be_two_standard_errors_away(successes, n):
+    ends = wilson(successes, n)
+    for end in ends:
+        # Wilson's ends p solve |share - p| = 1.96 √(p (1 - p) / n)
+        error = 1.959963984540054 * math.sqrt(end * (1 - end) / n)
+        assert abs(successes / n - end) == pytest.approx(error, abs=1e-12)
+    assert 0 <= ends[0] <= successes / n <= ends[1] <= 1
+    assert ends[0] < ends[1]

@@ -1,16 +1,16 @@
 """Agreement of pronouns: what is found in texts, the interval, the rows and the command."""
 
 import json
-import math
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from equitune import cli
+from equitune.language.fairness import wilson
 from equitune.language.lexicon import Lexicon, read_lexicon
 from equitune.language.prompts import Prompts, read_prompts
-from equitune.language.pronouns import agreement, first_pronoun, wilson
+from equitune.language.pronouns import agreement, first_pronoun
 from equitune.language.samples import Sample, write_samples
 from equitune.results import tables
 
@@ -63,17 +63,6 @@ def test_the_first_pronoun_is_a_whole_word_in_any_case(text, side):
 def test_pronouns_are_words_and_no_patterns():
     assert first_pronoun(" abc", [["a.c"], ["x+"]]) is None
     assert first_pronoun(" X+ a.c", [["a.c"], ["x+"]]) == 1
-
-
-@pytest.mark.parametrize(("successes", "n"), [(0, 10), (3, 10), (169, 329), (1, 1), (20, 20)])
-def test_an_interval_ends_where_the_share_would_be_two_standard_errors_away(successes, n):
-    ends = wilson(successes, n)
-    for end in ends:
-        # Wilson's ends p solve |share - p| = 1.96 √(p (1 - p) / n)
-        error = 1.959963984540054 * math.sqrt(end * (1 - end) / n)
-        assert abs(successes / n - end) == pytest.approx(error, abs=1e-12)
-    assert 0 <= ends[0] <= successes / n <= ends[1] <= 1
-    assert ends[0] < ends[1]
 
 
 def test_rows_count_texts_of_each_subject_and_of_both():

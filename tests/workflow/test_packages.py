@@ -113,10 +113,8 @@ def test_the_model_that_a_scorer_reads_by_need_not_write(plan, snakemake, small,
     assert "language_generate" not in jobs
     base = "--base results/language/packages/smollm2_gguf"
     assert f"--kind hidden {base} --device" in said
-    assert (
-        f"--trained results/language/scorer/smollm2_hidden/model.safetensors --scorer-{base[2:]} "
-        in said
-    )
+    trained = "results/language/scorer/smollm2_hidden/model.safetensors"
+    assert f"--trained {trained} --scorer-{base[2:]} " in said
     assert "nlg-bias/train.tsv" in said
     note(tmp_path, available=False)
     done = snakemake(tmp_path, "--cores", "1", "language", settings=small)
