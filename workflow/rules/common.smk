@@ -124,9 +124,20 @@ IMAGE_PACKAGES = {
     if IMAGE.weights_of(name) == "imagenet"
     and f"{IMAGE.network(name)}_imagenet" in WHEELS
 }
-needed = [*IMAGE_PACKAGES.values(), *PACKAGES.values()]
-PACKAGED = list(dict.fromkeys(name for files in needed for name in files))
-NOTES = [f"results/packages/{name}.json" for name in PACKAGED]
+
+
+def files_of(packages):
+    """The files of wheels that names need, each once."""
+    return list(dict.fromkeys(file for files in packages.values() for file in files))
+
+
+def notes(packages):
+    """Where it is written down whether each of these files of wheels could be had."""
+    return [f"results/packages/{file}.json" for file in files_of(packages)]
+
+
+PACKAGED = files_of(PACKAGES)  # those of language models, which are converted
+NOTES = [*notes(IMAGE_PACKAGES), *notes(PACKAGES)]
 
 
 def one_of(*names):
@@ -441,7 +452,7 @@ def left_out():
         ("language model", "language.models", LANGUAGE.models, PACKAGES),
     ):
         absent = []
-        for source in dict.fromkeys(x for needed in packages.values() for x in needed):
+        for source in files_of(packages):
             note = Path(f"results/packages/{source}.json")
             if note.exists() and not (facts := read_note(note))["available"]:
                 without = [

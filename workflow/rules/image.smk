@@ -13,6 +13,7 @@ rule image:
         "results/figures/image_gains.svg",
         "results/figures/image_forecast.svg",
         image_orbits(),
+        notes(IMAGE_PACKAGES),  # as in language.smk
 
 
 rule image_dataset:

@@ -8,7 +8,7 @@ localrules:  # seconds each: a job of its own would wait longer than that
 
 rule language:
     input:
-        NOTES,  # one that was deleted is written anew, and what depends on it
+        notes(PACKAGES),  # one that was deleted is written anew, and what depends on it
         "results/tables/regard.csv",
         "results/tables/fairness.csv",
         "results/tables/language_texts.csv",

@@ -147,9 +147,9 @@ rule image_forecast_table:
         "../../envs/equitune.yaml"
     threads: 1
     params:
-        parts=lambda w, input: [x for x in input if "/forecast/" in x],
+        parts=lambda w, input: [x for x in input if Path(x).name != "scores.csv"],
         scores=lambda w, input: option(
-            "--scores", *(x for x in input if x.endswith("/scores.csv"))
+            "--scores", *(x for x in input if Path(x).name == "scores.csv")
         ),
     shell:
         "python -m equitune --log {log:q} results table image-forecast {params.parts:q}"
