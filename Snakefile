@@ -12,6 +12,8 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/image_inputs.smk"
+include: "workflow/rules/language_inputs.smk"
 include: "workflow/rules/lock.smk"
 include: "workflow/rules/retrieve.smk"
 include: "workflow/rules/scan.smk"
