@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import sys
 from pathlib import Path
 
 import division
@@ -74,6 +75,13 @@ def shared():
     if not (folder / "mirror").is_dir():
         pytest.skip("no ../shared/mirror here: nothing to compare with")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_compiler():
+    """What torch.compile remembers, such as a limit of compilations, is of one test alone."""
+    if compiler := sys.modules.get("torch._dynamo"):
+        compiler.reset()
 
 
 @pytest.fixture(autouse=True)

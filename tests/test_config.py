@@ -233,9 +233,9 @@ def test_a_model_has_settings_of_its_own_or_else_the_experiments(default):
     assert (small.axes, small.tasks) == (language.axes, language.tasks)
     assert (small.methods, small.scorer) == (language.methods, "words")
     assert small.sampling == language.sampling
-    assert (real.axes, real.tasks) == (["race", "orientation"], ["respect"])
+    assert (real.axes, real.tasks) == (language.axes, ["respect"])
     assert (real.methods, real.scorer) == (["plain", "equi", "relaxed"], "sentiment")
-    assert real.sampling == replace(language.sampling, samples=50)
+    assert real.sampling == replace(language.sampling, samples=50, shared_stream=True)
     assert language.of("published").methods == ["plain"]
     other = changed(default, "language.sources.smollm2.methods", ["equi"])
     other["language"]["sources"]["smollm2"] |= dict.fromkeys(("axes", "samples", "scorer"))

@@ -58,6 +58,9 @@ class LanguageSource:
         int | None,
         about("texts for each prompt of this model alone; null: as language.sampling", ge=1),
     ] = None
+    shared_stream: Annotated[
+        bool | None, about("of this model alone; null: as language.sampling")
+    ] = None
     scorer: Annotated[
         Name | None, about("of this model's texts alone; null: as language.scorer")
     ] = None
@@ -171,6 +174,7 @@ class LanguageTuning:
         int | None, about("at most so many blocks of the test text, evenly spread; null: all", ge=1)
     ] = None
     rank: Annotated[int, about("of the adapters of every linear layer", ge=1)] = 8
+    seeds: Annotated[list[Seed] | None, about("null: as language.seeds", min_length=1)] = None
     training: Annotated[Training, about("its training")] = Field(
         default_factory=lambda: Training(
             steps=200, batch_size=4, learning_rate=1e-3, validate_every=10
@@ -206,6 +210,10 @@ class Language:
     first_sentence: Annotated[bool, about("only a text's first sentence is scored")]
     sampling: Annotated[Sampling, about("how texts are continued")]
     block: Annotated[int, about("perplexity: tokens in a block, no more than the context", ge=2)]
+    blocks: Annotated[
+        int | None,
+        about("perplexity: at most so many blocks, evenly spread over the text; null: all", ge=1),
+    ]
     per_prompt: Annotated[int, about("generated corpus: sentences for each prompt", ge=20)]
     tuning: Annotated[LanguageTuning, about("models that are tuned")]
     network: Annotated[SmallGPT2, about("the model that is trained on the generated corpus")]
@@ -215,12 +223,16 @@ class Language:
         """What the model of this name in sources is run with."""
         own = self.sources[name]
         as_it_is: list[LanguageMethod] = ["plain"]
-        samples = own.samples or self.sampling.samples
+        samples, shared = own.samples, own.shared_stream
         return ModelSettings(
             methods=as_it_is if own.kind == "samples" else own.methods or self.methods,
             axes=own.axes or self.axes,
             tasks=own.tasks or self.tasks,
-            sampling=replace(self.sampling, samples=samples),
+            sampling=replace(
+                self.sampling,
+                samples=self.sampling.samples if samples is None else samples,
+                shared_stream=self.sampling.shared_stream if shared is None else shared,
+            ),
             scorer=own.scorer or self.scorer,
         )
 
@@ -281,7 +293,7 @@ def _own_problems(language: Language, name: str) -> Iterator[str]:
     for key in ("methods", "axes", "tasks"):
         if twice := repeated(getattr(source, key) or ()):
             yield f"{place}.{key}: {twice[0]!r} stands there twice; name it once"
-    for key in ("methods", "samples"):
+    for key in ("methods", "samples", "shared_stream"):
         if source.kind == "samples" and getattr(source, key) is not None:
             yield f"{place}.{key} has no meaning for kind samples: its texts are there already"
     for axis in source.axes or ():

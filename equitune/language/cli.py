@@ -196,12 +196,24 @@ def measure(
     forms: Forms = False,
     precision: Precision = "float32",
     device: Device = "auto",
+    blocks: Annotated[int | None, typer.Option(help="At most so many blocks; else all.")] = None,
 ) -> None:
     """Measure counterfactual_tv and perplexity, from a model's own distributions."""
     from equitune.language import experiment
 
     experiment.measure(
-        base, method, _axes(axes), task, text, block, output, prompts, forms, precision, device
+        base,
+        method,
+        _axes(axes),
+        task,
+        text,
+        block,
+        output,
+        prompts,
+        forms,
+        precision,
+        device,
+        blocks,
     )
 
 

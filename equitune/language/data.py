@@ -79,12 +79,23 @@ def sentence_rows(
 
 
 def text_parts(
-    tokenizer: PreTrainedTokenizerBase, text: str, block: int | None
+    tokenizer: PreTrainedTokenizerBase, text: str, block: int | None, most: int | None = None
 ) -> list[Sequence[int]]:
-    """Return a text as ids, in blocks of a size; None: line by line."""
+    """Return a text as ids, in parts.
+
+    Args:
+        tokenizer: makes the ids.
+        text: any text.
+        block: tokens in a part; None: a line is a part.
+        most: at most so many parts, evenly spread over the text; None: all.
+    """
     if block is not None:
-        return blocks(encode(tokenizer, text), block)
-    return [encode(tokenizer, f"{line}\n") for line in text.splitlines()]
+        parts = blocks(encode(tokenizer, text), block)
+    else:
+        parts = [encode(tokenizer, f"{line}\n") for line in text.splitlines()]
+    if most is None or len(parts) <= most:
+        return parts
+    return [parts[place * len(parts) // most] for place in range(most)]
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:

@@ -258,6 +258,7 @@ def measure(
     forms: bool = False,
     precision: str = "float32",
     device: str = "auto",
+    blocks: int | None = None,
 ) -> None:
     """Measure counterfactual_tv on the prompts and perplexity on a text; a row an axis and task.
 
@@ -276,6 +277,7 @@ def measure(
         forms: other forms of the lexicons' words move too.
         precision: of the weights.
         device: "auto" or a torch device.
+        blocks: at most so many blocks, evenly spread; None: all.
 
     Raises:
         ValueError: as `generate`, or a text that cannot be read.
@@ -285,7 +287,7 @@ def measure(
 
     model, tokenizer = load(base, device, precision)
     asked_for = _asked_for(prompts, axes, tasks)
-    parts = None if text is None else text_parts(tokenizer, read_text(text), block)
+    parts = None if text is None else text_parts(tokenizer, read_text(text), block, blocks)
     rows: list[dict[str, Any]] = []
     plain = None
     if method in CHOOSING:
@@ -312,6 +314,7 @@ def measure(
         "axes": dict(axes),
         "tasks": list(tasks),
         "block": block,
+        "blocks": blocks,
         "forms": forms,
         "precision": precision,
     }

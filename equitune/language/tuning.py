@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -120,9 +121,13 @@ def tune(
     known = read_prompts(prompts)
     asked = [encode_prompt(tokenizer, p.text) for task in tasks for p in known(tuning.axis, task)]
     ids, held = _parts(text_parts(tokenizer, read_text(text), tuning.block), tuning, text)
-    tested = _spread(text_parts(tokenizer, read_text(test), tuning.block), tuning.test_blocks)
+    tested = text_parts(tokenizer, read_text(test), tuning.block, tuning.test_blocks)
     torch.manual_seed(seed)
-    adapted = get_peft_model(model, LoraConfig(r=tuning.rank, target_modules="all-linear"))
+    with (
+        warnings.catch_warnings()
+    ):  # of a name that transformers gives up, of GPT-2's kind of layer
+        warnings.simplefilter("ignore")
+        adapted = get_peft_model(model, LoraConfig(r=tuning.rank, target_modules="all-linear"))
     # evaluation mode throughout: copies of a block without a word that moves are computed once
     wrapped = build(adapted, tokenizer, words, method, forms).eval()
     training = tuning.training
@@ -187,13 +192,6 @@ def _parts(
             "more; set a smaller block, or take a longer text"
         )
     return torch.tensor(whole[:-count]), whole[-count:]
-
-
-def _spread(parts: list[Sequence[int]], most: int | None) -> list[Sequence[int]]:
-    """Return at most so many parts, evenly spread over the text."""
-    if most is None or len(parts) <= most:
-        return parts
-    return [parts[place * len(parts) // most] for place in range(most)]
 
 
 def _loss(model: EquiCausalLM, ids: Tensor) -> Callable[[Tensor], Tensor]:

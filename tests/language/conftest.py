@@ -9,7 +9,7 @@ from equitune.actions import TokenPermutation
 
 NEEDS_TRANSFORMERS = ("data", "equizero", "experiment", "hidden*", "measures", "methods", "models*")
 NEEDS_TRANSFORMERS += ("probe",)
-NEEDS_TRANSFORMERS += ("sampling", "tokenizer", "words")
+NEEDS_TRANSFORMERS += ("sampling", "tokenizer", "tuning", "words")
 collect_ignore_glob = (
     []
     if importlib.util.find_spec("transformers")

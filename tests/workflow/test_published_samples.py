@@ -8,12 +8,12 @@ pytestmark = pytest.mark.workflow
 
 
 def test_published_samples_go_the_same_way(snakemake, small, shared, root, tmp_path):
-    small["language"] = {"models": ["published"], "scorer": "tfidf", "axes": ["race"]}
+    small["language"] = {"models": ["published"], "scorer": "tfidf"}
     small["retrieve"] = {"mirror": str(shared / "mirror")}
     done = snakemake(tmp_path, "--cores", "1", "language", settings=small)
     assert done.returncode == 0, done.stderr
     regard = tables.read(tmp_path / "results/tables/regard.csv", tables.REGARD_COLUMNS)
-    assert len(regard) == 2 * 2  # tasks, demographics
+    assert len(regard) == 3 * 2 * 2
     assert (regard["n"] == 500).all()
     fairness = tables.read(tmp_path / "results/tables/fairness.csv", tables.FAIRNESS_COLUMNS)
     assert fairness["counterfactual_tv"].isna().all()

@@ -187,6 +187,7 @@ rule language_measure:
         block=lambda w: (
             "" if language_by_line(w.model) else option("--block", LANGUAGE.block)
         ),
+        blocks=option("--blocks", LANGUAGE.blocks),
         precision=LANGUAGE.sampling.precision,
         prompts=PROMPTS,
         forms="--forms" if LANGUAGE.forms else "",
@@ -196,7 +197,7 @@ rule language_measure:
         "python -m equitune --log {log:q} --determinism {params.determinism}"
         " language measure --base {params.base:q}"
         " --method {wildcards.method} --axes {params.axes:q} {params.tasks} {params.text}"
-        " {params.block} --precision {params.precision} {params.prompts} {params.forms}"
+        " {params.block} {params.blocks} --precision {params.precision} {params.prompts} {params.forms}"
         " --device {params.device} --output {output:q}"
 
 

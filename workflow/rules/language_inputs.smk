@@ -188,7 +188,7 @@ def tuning_tables(models):
         for model in models
         if model in LANGUAGE.tuning.models
         for method in LANGUAGE.tuning.methods
-        for seed in LANGUAGE.seeds
+        for seed in LANGUAGE.tuning.seeds or LANGUAGE.seeds
     ]
 
 
