@@ -96,6 +96,7 @@ def fairness(gaps=GAP, model="gpt2", seeds=SEEDS, axes=PAIRS, costly=1.01, tv=0.
             "seed": seed,
             "regard_gap": gap + 0.01 * seed,
             "regard_gap_high": gap + 0.1,
+            "symmetric_gap": gap + 0.01 * seed,
             "counterfactual_tv": 0.4 if method == "plain" else tv,
             "perplexity": 30 * (1 if method == "plain" else costly),
             "pair": axes[axis],
@@ -105,6 +106,12 @@ def fairness(gaps=GAP, model="gpt2", seeds=SEEDS, axes=PAIRS, costly=1.01, tv=0.
             gaps.items(), axes, ("respect", "occupation"), seeds
         )
     )
+
+
+def both(*args, **options):
+    """Rows of the paper's model and of SmolLM2, whose claims are rows of their own."""
+    models = ("gpt2", "smollm2")
+    return pd.concat([fairness(*args, model=model, **options) for model in models])
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +138,7 @@ def counts(judged):
 
 
 def test_a_run_that_finds_what_the_papers_found_reproduces_every_claim(judge):
-    judged = judge(scan=scan(), image=image(), fairness=fairness(), image_gains=gains())
+    judged = judge(scan=scan(), image=image(), fairness=both(), image_gains=gains())
     assert tuple(judged.reset_index().columns) == claims.CLAIM_COLUMNS
     assert counts(judged) == {"reproduced": len(judged)}
     assert set(judged["n"]) == {3}
@@ -144,7 +151,7 @@ def test_reversed_data_reproduce_nothing(judge):
     judged = judge(
         scan=scan(solved=0.01, plain=0.99),
         image=image(worse),
-        fairness=fairness(gaps, costly=1.2, tv=0.4),
+        fairness=both(gaps, costly=1.2, tv=0.4),
         image_gains=gains(-0.05),
     )
     assert counts(judged) == {"not reproduced": len(judged)}
@@ -245,7 +252,7 @@ def test_other_data_support_nothing_but_are_told(judge):
 
 
 def test_one_seed_has_no_interval_but_can_keep_a_bound(judge):
-    one = {"scan": scan(seeds=(4,)), "image": image(seeds=(4,)), "fairness": fairness(seeds=(0,))}
+    one = {"scan": scan(seeds=(4,)), "image": image(seeds=(4,)), "fairness": both(seeds=(0,))}
     judged = judge(**one, image_gains=gains(seeds=1))
     bounds = judged["verdict"] == "reproduced"
     assert judged[bounds]["rule"].str.contains("every seed").all()
