@@ -251,6 +251,16 @@ def test_other_data_support_nothing_but_are_told(judge):
     assert pd.isna(closes["measured"])
 
 
+def test_a_note_on_other_texts_names_their_scorer(judge):
+    """Gaps by different scorers are not comparable; distances of distributions have none."""
+    judged = judge(fairness=fairness(model="small").assign(scorer="words"))
+    closes = judged.loc["EquiGPT2 closes the gap in regard, race × respect"]
+    assert closes["note"].endswith("on small: +0.27, n = 3, scorer words")
+    fair = judged.loc["EquiGPT2 is group-theoretically fair"]
+    assert "on small" in fair["note"]
+    assert "scorer words" not in fair["note"]
+
+
 def test_one_seed_has_no_interval_but_can_keep_a_bound(judge):
     one = {"scan": scan(seeds=(4,)), "image": image(seeds=(4,)), "fairness": both(seeds=(0,))}
     judged = judge(**one, image_gains=gains(seeds=1))
