@@ -20,7 +20,6 @@ SLICE = {
     "scan": {
         "tasks": ["add_jump"],
         "architectures": ["GRU"],
-        "methods": ["finetune", "equitune"],
         "subset": 150,
         **{stage: dict.fromkeys(ARCHITECTURES, steps) for stage, steps in SCAN_STEPS.items()},
     },

@@ -9,8 +9,8 @@ pytestmark = pytest.mark.workflow
 
 def test_the_table_has_a_row_for_each_run(finished):
     table = tables.read(finished / "results/tables/scan.csv", tables.SCAN_COLUMNS)
-    assert len(table) == 2
-    assert set(table["method"]) == {"finetune", "equitune"}
+    assert len(table) == 3
+    assert set(table["method"]) == {"pretrained", "finetune", "equitune"}
     assert table["test_accuracy"].between(0, 1).all()
     assert (table["train_examples"] == 150).all()
     tuned = table[table["method"] == "equitune"]
