@@ -125,6 +125,8 @@ def test_every_key_has_a_meaning():
         ("language.axes", ["race", "race"], "language.axes: 'race' stands there twice; name it"),
         ("language.tasks", ["respect", "respect"], "language.tasks: 'respect' stands there twice"),
         ("language.seeds", [0, 0], "language.seeds: 0 stands there twice; name it once"),
+        ("language.tuning.methods", ["equizero"], "language.tuning.methods: equizero chooses amo"),
+        ("language.tuning.models", ["gpt2"], "language.tuning.models: 'gpt2' is no model of langu"),
         ("language.scorer", "tfdf", "language.scorer: unknown 'tfdf'; did you mean 'tfidf'?"),
         ("language.lexicons.race", ..., "lexicons: nothing for race; add race: NAME to language.l"),
         ("language.axes", ["age"], "language.lexicons: nothing for age; add age: NAME to language"),

@@ -263,6 +263,9 @@ def problems(language: Language) -> Iterator[str]:
     for name in language.tuning.models:
         if name not in language.models or language.sources[name].kind == "samples":
             yield f"tuning.models: {name!r} is no model of language.models that is run here"
+    for method in language.tuning.methods:
+        if method in CHOOSING:
+            yield f"tuning.methods: {method} chooses among whole texts and trains nothing"
     if language.tuning.models and language.tuning.axis not in language.lexicons:
         axis = language.tuning.axis
         yield f"tuning.axis: no lexicon for {axis}; add {axis}: NAME to language.lexicons"

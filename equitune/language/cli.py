@@ -6,16 +6,7 @@ from typing import Annotated
 from equitune.config import LanguageTuning, RegardScorer, Sampling, SmallGPT2, Training
 from equitune.extras import extra
 from equitune.names import show
-from equitune.options import (
-    Device,
-    Input,
-    Mirror,
-    Output,
-    Seed,
-    Settings,
-    States,
-    settings,
-)
+from equitune.options import Device, Input, Mirror, Output, Seed, Settings, States, settings
 from equitune.texts import parse_yaml
 
 with extra("workflow"):
@@ -37,6 +28,9 @@ Mask = Annotated[bool, typer.Option(help="XYZ for the demographic.")]
 PromptFile = Annotated[Path | None, typer.Option(help="Prompts of your own; else those shipped.")]
 ScorerBase = Annotated[
     Path | None, typer.Option(help="Of kind hidden: folder of the language model.")
+]
+ScorerName = Annotated[
+    str | None, typer.Option(help="What it is called in the tables; else its kind.")
 ]
 Trained = Annotated[Path | None, typer.Option(help="File or folder of the scorer.")]
 Tasks = Annotated[list[str], typer.Option("--task", help="A task of the prompts.")]
@@ -271,15 +265,11 @@ def scorer(
     test: Input,
     output: Output,
     accuracy: Annotated[Path, typer.Option(help="CSV of its accuracy beside the published one.")],
-    name: Annotated[
-        str | None, typer.Option(help="What it is called in the tables; else its kind.")
-    ] = None,
+    name: ScorerName = None,
     kind: Annotated[
         str, typer.Option(help="tfidf, or hidden: on a language model's hidden states.")
     ] = "tfidf",
-    base: Annotated[
-        Path | None, typer.Option(help="Of kind hidden: folder of the language model.")
-    ] = None,
+    base: ScorerBase = None,
     device: Device = "auto",
 ) -> None:
     """Train a regard scorer on labelled sentences."""
@@ -302,9 +292,7 @@ def evaluate(
     prompts: PromptFile = None,
     trained: Trained = None,
     scorer_base: ScorerBase = None,
-    scorer_name: Annotated[
-        str | None, typer.Option(help="What it is called in the tables; else its kind.")
-    ] = None,
+    scorer_name: ScorerName = None,
     mask: Mask = True,
     first_sentence: Cut = True,
     axes: Annotated[

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from equitune import devices, runs
-from equitune.config import LanguageTuning
+from equitune.config import CHOOSING, LanguageTuning
 from equitune.extras import extra
 from equitune.files import atomic_files
 from equitune.language import measures
@@ -90,7 +90,7 @@ def tune(
     Args:
         base: the pretrained model's folder.
         name: what the model is called in the table.
-        method: one of `LANGUAGE_METHODS`; plain trains the model as it is, for comparison.
+        method: plain, equi or relaxed; plain trains the model as it is, for comparison.
         lexicon: which words move along `tuning.axis`, a shipped name or a file.
         text: what is trained on; the last blocks are held out for validation.
         test: what perplexity is measured on before and after.
@@ -105,9 +105,14 @@ def tune(
         state_folder: where the state is kept while training, for resuming.
 
     Raises:
-        ValueError: a model, lexicon, text or file of prompts that cannot be read or does not fit,
-            or a text of fewer than two blocks.
+        ValueError: another method, a model, lexicon, text or file of prompts that cannot be read
+            or does not fit, or a text of too few blocks.
     """
+    if method in CHOOSING:
+        raise ValueError(
+            f"method {method} chooses among whole texts, so there is nothing to train: expected "
+            "plain, equi or relaxed"
+        )
     import_transformers()  # before PEFT imports a model of it
     with extra("language"):
         from peft import LoraConfig, get_peft_model
@@ -123,10 +128,8 @@ def tune(
     ids, held = _parts(text_parts(tokenizer, read_text(text), tuning.block), tuning, text)
     tested = text_parts(tokenizer, read_text(test), tuning.block, tuning.test_blocks)
     torch.manual_seed(seed)
-    with (
-        warnings.catch_warnings()
-    ):  # of a name that transformers gives up, of GPT-2's kind of layer
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on GPT-2's kind of layer, and a name of transformers'
         adapted = get_peft_model(model, LoraConfig(r=tuning.rank, target_modules="all-linear"))
     # evaluation mode throughout: copies of a block without a word that moves are computed once
     wrapped = build(adapted, tokenizer, words, method, forms).eval()

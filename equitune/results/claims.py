@@ -17,6 +17,7 @@ from scipy import stats
 
 from equitune.results import evidence, sentences
 from equitune.results.claim import AtLeast, Claim, Condition, Rows
+from equitune.results.tables import IMAGE_GAIN_KEYS
 
 CLAIM_COLUMNS = (
     "claim",
@@ -57,7 +58,7 @@ def judge(
         ValueError: two rows of a table are of the same run.
     """
     keys = {name: [*columns, "seed"] for name, columns in evidence.KEYS.items()}
-    keys["image_gains"] = evidence.GAIN_KEYS
+    keys["image_gains"] = [*IMAGE_GAIN_KEYS]
     for name, table in tables.items():
         if table.duplicated(keys[name]).any():
             raise ValueError(f"{name}.csv: two rows are of the same run; leave one of them there")
@@ -123,19 +124,8 @@ def _row(
         if settings is None and claim.needs:
             notes.append("settings not given: taken to be the paper's")
     low, high = interval(seeds[0])
-    return {
-        "claim": claim.claim,
-        "source": claim.source,
-        "published": expected,
-        "measured": seeds[0].mean(),
-        "sd": seeds[0].std(),
-        "n": n,
-        "verdict": verdict,
-        "low": low,
-        "high": high,
-        "rule": sentences.rule(claim),
-        "note": "; ".join(notes),
-    }
+    measured, sd = seeds[0].mean(), seeds[0].std()
+    return _entry(claim, expected, measured, sd, n, verdict, low, high, notes)
 
 
 def _gain_row(
@@ -162,19 +152,24 @@ def _gain_row(
         verdict = "not run"
         lacking = "no image_gains.csv" if table is None else sentences.lacking(claim, [test])
         notes.append(lacking)
-    return {
-        "claim": claim.claim,
-        "source": claim.source,
-        "published": nan,
-        "measured": value,
-        "sd": nan,
-        "n": n,
-        "verdict": verdict,
-        "low": low,
-        "high": high,
-        "rule": sentences.rule(claim),
-        "note": "; ".join(notes),
-    }
+    return _entry(claim, nan, value, nan, n, verdict, low, high, notes)
+
+
+def _entry(
+    claim: Claim,
+    published: float,
+    measured: float,
+    sd: float,
+    n: int,
+    verdict: str,
+    low: float,
+    high: float,
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """Return a row of the table."""
+    found = (published, measured, sd, n, verdict, low, high)
+    values = (claim.claim, claim.source, *found, sentences.rule(claim), "; ".join(notes))
+    return dict(zip(CLAIM_COLUMNS, values, strict=True))
 
 
 def _holds(

@@ -14,7 +14,6 @@ from equitune.results.claim import Claim, Condition, Rows
 from equitune.results.tables import FAIRNESS_KEYS, IMAGE_KEYS, SCAN_KEYS
 
 KEYS = {"scan": SCAN_KEYS, "image": IMAGE_KEYS, "fairness": FAIRNESS_KEYS}
-GAIN_KEYS = ["dataset", "architecture", "group", "method", "against", "measure"]
 PUBLISHED_KEYS = ["experiment", "dataset", "architecture", "method", "demographic", "metric"]
 
 

@@ -65,13 +65,9 @@ IMAGE_EXAMPLE_COLUMNS = (
 # what a model makes of each test image: 1 or 0, and the Brier score
 IMAGE_SCORES = ("upright_correct", "rotated_correct", "upright_brier", "rotated_brier")
 IMAGE_SCORE_COLUMNS = (*IMAGE_KEYS, "seed", "measured_by", "image_id", *IMAGE_SCORES)
+IMAGE_GAIN_KEYS = ("dataset", "architecture", "group", "method", "against", "measure")
 IMAGE_GAIN_COLUMNS = (
-    "dataset",
-    "architecture",
-    "group",
-    "method",
-    "against",
-    "measure",
+    *IMAGE_GAIN_KEYS,
     "gain",
     "low",
     "high",

@@ -112,3 +112,9 @@ def test_a_text_that_is_too_short_is_one_line(folder):
     with pytest.raises(ValueError, match=re.escape(said)):
         tune(folder)
     assert not (folder / "tuned").exists()
+
+
+def test_a_method_that_trains_nothing_is_one_line(folder):
+    with pytest.raises(ValueError, match="method equizero chooses among whole texts, so there is"):
+        tune(folder, "equizero")
+    assert not (folder / "tuned").exists()

@@ -3,7 +3,6 @@ localrules:  # seconds each: a job of its own would wait longer than that
     language_corpus,
     language_truth,
     language_published,
-    language_pronouns,
 
 
 rule language:
@@ -293,24 +292,6 @@ rule language_evaluate:
         " {params.read} --axes {params.axes:q} {params.forms}"
         " --device {params.device} --regard {output.regard:q}"
         " --fairness {output.fairness:q} --texts {output.texts:q}"
-
-
-rule language_pronouns:
-    input:
-        language_methods("samples.jsonl"),
-    output:
-        f"{LANGUAGE_CELL}/pronouns.csv",
-    log:
-        "results/logs/language_pronouns/{model}_{seed}.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    params:
-        prompts=PROMPTS,
-        axes=language_axes,
-    shell:
-        "python -m equitune --log {log:q} language pronouns {input:q} --axes {params.axes:q}"
-        " --seed {wildcards.seed} {params.prompts} --output {output:q}"
 
 
 rule language_tune:

@@ -1,5 +1,6 @@
 # Tables and figures of language models, from the runs' rows.
 localrules:
+    language_pronouns,
     regard_table,
     fairness_table,
     regard_scorer_table,
@@ -102,6 +103,24 @@ rule language_texts:
     shell:
         "python -m equitune --log {log:q} results table language-texts {input:q}"
         " --output {output:q}"
+
+
+rule language_pronouns:
+    input:
+        language_methods("samples.jsonl"),
+    output:
+        f"{LANGUAGE_CELL}/pronouns.csv",
+    log:
+        "results/logs/language_pronouns/{model}_{seed}.log",
+    conda:
+        "../../envs/equitune.yaml"
+    threads: 1
+    params:
+        prompts=PROMPTS,
+        axes=language_axes,
+    shell:
+        "python -m equitune --log {log:q} language pronouns {input:q} --axes {params.axes:q}"
+        " --seed {wildcards.seed} {params.prompts} --output {output:q}"
 
 
 rule pronouns_table:
