@@ -157,7 +157,7 @@ def generate(
     Args:
         base: the pretrained model's folder.
         name: what the model is called in the tables.
-        method: one of `LANGUAGE_METHODS`.
+        method: plain, equi or relaxed.
         axes: for each axis its lexicon, a shipped name or a file.
         tasks: names in the file of prompts.
         sampling: how many texts, and how they are continued.
@@ -262,9 +262,6 @@ def measure(
 ) -> None:
     """Measure counterfactual_tv on the prompts and perplexity on a text; a row an axis and task.
 
-    Equizero chooses among whole texts and has no distribution of the next token: its cells are
-    empty.
-
     Args:
         base: the pretrained model's folder.
         method: one of `LANGUAGE_METHODS`.
@@ -280,20 +277,22 @@ def measure(
         blocks: at most so many blocks, evenly spread; None: all.
 
     Raises:
-        ValueError: as `generate`, or a text that cannot be read.
+        ValueError: as `generate`, a text that cannot be read, or a method that chooses among whole
+            texts, as equizero: it has no distribution of the next token.
     """
     with extra("workflow"):
         import pandas as pd
 
+    if method in CHOOSING:
+        raise ValueError(
+            f"method {method} chooses among whole texts, so there is no distribution of the next "
+            "token to measure: expected plain, equi or relaxed"
+        )
     model, tokenizer = load(base, device, precision)
     asked_for = _asked_for(prompts, axes, tasks)
     parts = None if text is None else text_parts(tokenizer, read_text(text), block, blocks)
-    rows: list[dict[str, Any]] = []
-    plain = None
-    if method in CHOOSING:
-        rows = [{"axis": axis, "task": task} for axis, task in asked_for]
-        logger.info("%s: it chooses among whole texts, so there is nothing to measure", method)
-    for axis, lexicon in () if method in CHOOSING else axes.items():
+    rows, plain = [], None
+    for axis, lexicon in axes.items():
         words = read_lexicon(lexicon)
         wrapped = build(model, tokenizer, words, method, forms)
         action = words_on(words, tokenizer, vocabulary(model), forms=forms).action

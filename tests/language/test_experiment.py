@@ -339,7 +339,14 @@ def test_a_plain_model_needs_no_lexicon_that_fits_its_tokens(base, tmp_path):
         generate(base, tmp_path / "fair.jsonl", "equi", axes)
 
 
-@pytest.mark.parametrize("method", LANGUAGE_METHODS)
+@pytest.mark.parametrize("method", CHOOSING)
+def test_what_chooses_among_whole_texts_is_not_measured(base, tmp_path, method):
+    with pytest.raises(ValueError, match=f"method {method} chooses among whole texts, so there is"):
+        measure(base, tmp_path / "measures.csv", method)
+    assert not (tmp_path / "measures.csv").exists()
+
+
+@pytest.mark.parametrize("method", [x for x in LANGUAGE_METHODS if x not in CHOOSING])
 def test_the_distance_of_demographics_and_perplexity_are_measured(base, texts, tmp_path, method):
     text = tmp_path / "text"
     text.write_text("".join((texts / "validation.txt").read_text().splitlines(True)[:100]))
@@ -347,9 +354,6 @@ def test_the_distance_of_demographics_and_perplexity_are_measured(base, texts, t
     assert list(table.columns) == list(experiment.MEASURE_COLUMNS)
     assert list(zip(table.axis, table.task, strict=True)) == [(a, t) for a in AXES for t in TASKS]
     distances = table.counterfactual_tv
-    if method in CHOOSING:  # of whole texts
-        assert table[["counterfactual_tv", "perplexity"]].isna().all(axis=None)
-        return
     if method == "equi":
         assert (distances <= 1e-9).all()
     else:

@@ -52,23 +52,25 @@ def language_tasks(wildcards):
     return option("--task", *LANGUAGE_OF[wildcards.model].tasks)
 
 
-def language_methods(name):
-    """A file of each method of a model."""
+def language_methods(name, without=()):
+    """A file of each method of a model, but for some."""
 
     def files(wildcards):
         return [
             f"{LANGUAGE_CELL.format(**wildcards)}/{method}/{name}"
             for method in LANGUAGE_OF[wildcards.model].methods
+            if method not in without
         ]
 
     return files
 
 
 def language_measures(wildcards):
-    """What was measured of each method, nothing of published samples."""
+    """What was measured of each method, nothing of published samples and of methods that choose
+    among whole texts."""
     if wildcards.model in LANGUAGE_PUBLISHED:
         return []
-    return language_methods("measures.csv")(wildcards)
+    return language_methods("measures.csv", configuration.CHOOSING)(wildcards)
 
 
 def language_scorer(wildcards):
