@@ -39,6 +39,7 @@ NETWORK = SmallGPT2(layers=1, heads=2, width=16, dropout=0.1)
 PLAN = Training(steps=6, batch_size=32, learning_rate=1e-2, save_seconds=0, validate_every=3)
 AXES = {"gender": "gender_short", "race": "race"}
 TASKS = ["respect", "occupation"]
+MEASURED = [method for method in LANGUAGE_METHODS if method not in CHOOSING]
 SAMPLING = Sampling(samples=3, new_tokens=5)
 
 
@@ -346,7 +347,7 @@ def test_what_chooses_among_whole_texts_is_not_measured(base, tmp_path, method):
     assert not (tmp_path / "measures.csv").exists()
 
 
-@pytest.mark.parametrize("method", [x for x in LANGUAGE_METHODS if x not in CHOOSING])
+@pytest.mark.parametrize("method", MEASURED)
 def test_the_distance_of_demographics_and_perplexity_are_measured(base, texts, tmp_path, method):
     text = tmp_path / "text"
     text.write_text("".join((texts / "validation.txt").read_text().splitlines(True)[:100]))
@@ -444,7 +445,7 @@ def test_files_of_gpt2_are_loaded_continued_and_measured(gpt2, tmp_path, caplog,
     text.write_text("A robin sang of the king and his daughters; the women sang with him.\n" * 4)
     tables = {
         method: measure(gpt2, tmp_path / f"{method}.csv", method, axes, ["respect"], text, 16)
-        for method in LANGUAGE_METHODS
+        for method in MEASURED
     }
     assert (tables["equi"].counterfactual_tv <= 1e-9).all()
     assert (tables["plain"].counterfactual_tv > 0.01).all()
