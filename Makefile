@@ -1,6 +1,6 @@
 # make run: the environment and the default run.  make test: the environment and every check but
-# those of make test-cluster, which starts a SLURM on this machine (as root, on Debian), and of make
-# test-wheel, which installs the package anew (two gigabytes).
+# those of make test-slow, which take minutes, of make test-cluster, which starts a SLURM on this
+# machine (as root, on Debian), and of make test-wheel, which installs the package anew (two gigabytes).
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 VENV := .venv
@@ -11,7 +11,7 @@ export OMP_NUM_THREADS := 1
 # nor do texts on the locale
 export PYTHONUTF8 := 1
 
-.PHONY: run figures benchmarks docs test lint unit test-faults test-cluster test-wheel clean
+.PHONY: run figures benchmarks docs test lint unit test-slow test-faults test-cluster test-wheel clean
 
 run: $(READY)
 	snakemake --cores $(CORES) all report
@@ -39,6 +39,9 @@ lint: $(READY)
 unit: $(READY)
 	pytest -q -n logical --maxprocesses 4 --dist loadfile
 
+test-slow: $(READY)
+	pytest -q -n logical --maxprocesses 4 --dist loadfile -m slow
+
 # the built wheel in an empty environment: the core alone, then with its extras
 test-wheel: $(READY)
 	pytest -q tests/wheel
@@ -58,7 +61,7 @@ $(READY): constraints.txt pyproject.toml
 	@echo "Building the environment in $(VENV) (about two minutes, once)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[image,language,workflow,dev]' 2>$(VENV)/pip.log \
+		--editable '.[image,language,workflow,export,dev]' 2>$(VENV)/pip.log \
 		|| { tail -n 5 $(VENV)/pip.log >&2; exit 1; }
 	@touch $@
 

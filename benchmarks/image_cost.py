@@ -2,8 +2,8 @@
 
 Bytes are those that torch allocates, as its profiler records every block: the same in every run,
 unlike the memory of the process, in which the C library keeps what was freed. Models have random
-weights, which cost what trained ones do. The rule image_benchmark runs this; `--help` tells how to
-run it by hand.
+weights, which cost what trained ones do. The rule measure_image_cost runs this; `--help` tells how
+to run it by hand.
 """
 
 import gc
@@ -26,18 +26,22 @@ from torch.profiler import ProfilerActivity, profile
 
 from equitune.actions import Action, Rotate90, Trivial
 from equitune.config import Training
+from equitune.config.image_groups import IMAGE_GROUPS
 from equitune.equivariance import equivariance_error
 from equitune.groups import CyclicGroup
 from equitune.image.data import Images, image_action
 from equitune.image.features import from_orbits, from_pixels
 from equitune.image.models import Classifier, build
 from equitune.image.sources import read_digits
-from equitune.training import make_optimizer
+from equitune.run.optimizers import make_optimizer
 
 ARCHITECTURES = ("resnet18", "alexnet")
 CLASSES = 10
 EPOCH, EPOCH_BATCH = 512, 32  # digits, and of these in a step
-GROUPS = {"identity": 1, "flip": 2, "rotate90": 4, "rotate_flip": 8}  # with their orders
+GROUPS = {"identity": 1} | {
+    name: len(group.elements)
+    for name, group in sorted(IMAGE_GROUPS.items(), key=lambda item: len(item[1].elements))
+}  # with their orders
 TRAINING = Training(
     steps=1, batch_size=EPOCH_BATCH, learning_rate=1e-3, optimizer="sgd", schedule="constant"
 )
@@ -74,7 +78,7 @@ def classifier(architecture: str, size: int, group: str, **settings: Any) -> Cla
     """An equi-tuned model, or a plain one for the identity; its random weights are always alike."""
     torch.manual_seed(0)
     method = "finetune" if group == "identity" else "equitune"
-    return build(architecture, method, group_action(group), size, CLASSES, **settings)
+    return build(architecture, method, group_action(group), size, classes=CLASSES, **settings)
 
 
 def training(
@@ -240,8 +244,31 @@ def peers(rounds: int, sizes: Sequence[int] = (32, 64, 65), batch: int = 16) -> 
             yield image_row("peer_rate", model, sides, [], "images/second", batch, note=why)
 
 
+def canonical(rounds: int, name: str = "resnet18", size: int = 32) -> Iterator[Row]:
+    """A forward pass of the copy that is chosen by the input, and of all, against the plain one."""
+    images, model, rotate = digits(size)[:64], (name, size, 4), Rotate90()
+    plain = classifier(name, size, "identity").eval()
+    chosen = build(name, "canonical", rotate, size, classes=CLASSES).eval()
+    models = [chosen, classifier(name, size, "rotate90").eval(), plain]
+    passes = [partial(from_pixels(each, images, None), torch.arange(64)) for each in models]
+    with torch.inference_mode():
+        times = alternate(passes, rounds)
+    what = "forward pass, plain"
+    for place, (side, aim) in enumerate((("canonicalized", {"at_most": 1.3}), ("equi-tuned", {}))):
+        samples = [(each[place], each[2]) for each in times]
+        yield image_row(
+            "canonical", model, (f"forward pass, {side}", what), samples, batch=64, **aim
+        )
+    keep, pixels = Trivial(rotate.group), images.pixels.float() / 255
+    errors = [
+        equivariance_error(each, rotate, keep, pixels).max().item() for each in (chosen, plain)
+    ]
+    sides = "invariance error, canonicalized", "invariance error, plain"
+    yield image_row("canonical", model, sides, [(errors[0], errors[1])], "relative error", 64)
+
+
 MEASUREMENTS: dict[str, Callable[[int], Iterator[Row]]] = {
-    each.__name__: each for each in (floor, order, memory, frozen, precision, peers)
+    each.__name__: each for each in (floor, order, memory, frozen, precision, canonical, peers)
 }
 
 

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from equitune.actions import Rotate90, Trivial
 from equitune.symmetrize import EquiTuned
-from equitune.vision import import_torchvision
 
 PLAIN = "plain"
 CLASSES = 10
@@ -28,8 +27,10 @@ def models(size: int) -> tuple[dict[str, nn.Module], dict[str, str]]:
 
     Beside them, why a peer is not among them.
     """
+    import torchvision  # after equitune, which repairs it beside a CPU-only torch
+
     torch.manual_seed(0)
-    plain = import_torchvision().models.resnet18(num_classes=CLASSES).eval()
+    plain = torchvision.models.resnet18(num_classes=CLASSES).eval()
     rotate = Rotate90()
     found: dict[str, nn.Module] = {
         PLAIN: plain,

@@ -1,7 +1,7 @@
-"""What fair generation costs: against the published way, and against plain generation.
+"""What fair generation costs: against the published way, against plain generation, by its kinds.
 
 GPT-2 small's size with random weights, as they cost what trained ones do; 32 prompts, 15 new
-tokens. The rule language_benchmark runs this; `--help` tells how to run it by hand.
+tokens. The rule measure_language_cost runs this; `--help` tells how to run it by hand.
 """
 
 import time
@@ -20,6 +20,8 @@ from transformers import GPT2Config, GPT2LMHeadModel  # isort: skip  equitune pr
 PROMPTS, NEW_TOKENS, TOP_K = 32, 15, 40
 LOOP_PROMPTS = 4  # a round of the loop
 LOOP, PLAIN = "generate, loop", "generate, plain, |G| times the rows"
+ONCE = "generate, plain"
+FAIR = ("generate", "generate, frame")  # the mean of all copies, and one copy of each context
 ORDER = 2  # of the group
 MAN, WOMAN, END = 582, 2415, 50256  # ids of GPT-2
 THE = 464
@@ -45,6 +47,7 @@ def contestants(precision: torch.dtype, device: str) -> dict[str, tuple[Callable
     permutation[[MAN, WOMAN]] = torch.tensor([WOMAN, MAN])
     action = TokenPermutation.generated_by(permutation)
     model = EquiCausalLM.wrap(plain, action)
+    framed = EquiCausalLM.wrap(plain, action, combine="frame")
     family = [[THE, who, *context] for context in CONTEXTS for who in (MAN, WOMAN)]
     prompts = [family[place % len(family)] for place in range(PROMPTS)]
     ids, mask = (x.to(device) for x in padded(prompts, END))
@@ -69,7 +72,9 @@ def contestants(precision: torch.dtype, device: str) -> dict[str, tuple[Callable
         "sample": (sampled(list(range(PROMPTS))), tokens),
         # man and woman of a family continued by the same random numbers
         "sample, shared stream": (sampled([place // 2 for place in range(PROMPTS)]), tokens),
-        "generate": (lambda: model.generate(ids, attention_mask=mask, **settings), tokens),
+        FAIR[0]: (lambda: model.generate(ids, attention_mask=mask, **settings), tokens),
+        FAIR[1]: (lambda: framed.generate(ids, attention_mask=mask, **settings), tokens),
+        ONCE: (lambda: plain.generate(ids, attention_mask=mask, **settings), tokens),
         PLAIN: (
             lambda: plain.generate(
                 ids.repeat(ORDER, 1), attention_mask=mask.repeat(ORDER, 1), **settings
@@ -92,13 +97,16 @@ def measure(rounds: int, device: str, precision: str) -> Iterator[Row]:
         for each in alternate([work for work, _ in works.values()], rounds, clock)
     ]
     named = "language", "GPT-2 small", f"{PROMPTS} prompts, {precision}", ORDER
-    for name in (name for name in works if name not in (LOOP, PLAIN)):
+    for name in (name for name in works if name not in (LOOP, PLAIN, ONCE)):
         if LOOP in works:
             rates = [tuple(works[side][1] / each[side] for side in (name, LOOP)) for each in times]
             yield row("loop", *named, (name, LOOP), rates, "tokens/second", at_least=60, **where)
         # as many tokens on both sides
         samples = [(each[name], each[PLAIN]) for each in times]
         yield row("floor", *named, (name, PLAIN), samples, at_most=1, **where)
+    for name in (name for name in FAIR if name in works):
+        rates = [tuple(works[side][1] / each[side] for side in (name, ONCE)) for each in times]
+        yield row("fair", *named, (name, ONCE), rates, "tokens/second", **where)
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ def row(
         sides: what is measured, and what it is divided by.
         samples: both, for each round; none where nothing could be measured.
         unit: theirs.
-        **more: at_least= or at_most=, the aim; note=; machine=, where it is no processor.
+        **more: at_least= or at_most=, the aim; note=; machine=, where it is not a processor.
     """
     ratios = [above / below for above, below in samples]
     columns = list(zip(*samples, strict=True)) or [(), ()]

@@ -1,7 +1,7 @@
 """What SCAN costs: against a loop written the published code's way, and against plain models.
 
 All sides start from the same trained weights and run on sequences of the same mean length.
-Evaluation is that of the equi-tuned model. The rule scan_benchmark runs this; `--help` tells how
+Evaluation is that of the equi-tuned model. The rule measure_scan_cost runs this; `--help` tells how
 to run it by hand.
 """
 
@@ -17,12 +17,14 @@ from measuring import Row, alternate, command_line, report, row
 from scan_loop import PaperLoop
 
 from equitune.actions import Action
-from equitune.batches import length_buckets
 from equitune.config import Permutation, Training
+from equitune.run.batches import length_buckets
+from equitune.run.optimizers import make_optimizer
 from equitune.scan.data import ACTIONS, COMMANDS, Pairs, load_dataset
-from equitune.scan.experiment import EVALUATION_BATCH, build, exact_match, load, sequence_loss
+from equitune.scan.evaluation import EVALUATION_BATCH, exact_match
+from equitune.scan.experiment import sequence_loss
+from equitune.scan.models import build, load
 from equitune.symmetrize import EquiTuned
-from equitune.training import make_optimizer
 
 LARGE_BATCH = 128
 LOOP_SEQUENCES = 48  # a round of the loop; of all lengths alike
@@ -64,7 +66,7 @@ def dictionaries(model: EquiTuned) -> list[tuple[dict[str, str], dict[str, str]]
 def training_pass(
     model: EquiTuned, pairs: Pairs, training: Training, copies: int = 1
 ) -> Callable[[], None]:
-    """One pass over pairs in batches of similar length, all of them so many times."""
+    """One pass over pairs in batches of similar length, all of them this many times."""
     optimizer, _ = make_optimizer(list(model.parameters()), training)
     order, repeated = torch.Generator(), torch.arange(len(pairs)).repeat(copies)
     many, batch = pairs[repeated], training.batch_size * copies
@@ -85,8 +87,8 @@ def measure(
 ) -> Iterator[Row]:
     """Time one trained model in one stage: against the loop, and where it is tuned the floor."""
     torch.manual_seed(0)
-    tuned, facts = load(path)
-    plain = build(facts["architecture"], facts["model"], "pretrained", Permutation())
+    tuned, run = load(path)
+    plain = build(run.architecture, run.model, "pretrained", Permutation())
     plain.module.load_state_dict(tuned.module.state_dict())
     model = plain if stage == "pretraining" else tuned
     order = cast(Action, model.input_actions[0]).group.order
@@ -94,7 +96,7 @@ def measure(
     many, few = evenly(part, min(sequences, len(part))), evenly(part, LOOP_SEQUENCES)
     loop = PaperLoop(copy.deepcopy(plain.module), dictionaries(model))  # type: ignore[arg-type]
     texts = sentences(few)
-    named = "scan", facts["architecture"], f"batch {training.batch_size}", order
+    named = "scan", run.architecture, f"batch {training.batch_size}", order
     if stage == "evaluation":
         model.eval()
         loop.model.eval()

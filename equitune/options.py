@@ -1,11 +1,13 @@
-"""Options that the commands of all experiments share; knows no experiment and no tensor."""
+"""Options that the commands of all experiments share."""
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from equitune.compat import extra
 from equitune.config import parse
-from equitune.extras import extra
-from equitune.texts import parse_yaml
+from equitune.io.names import nearest, show
+from equitune.io.resources import DEFAULTS
+from equitune.io.texts import parse_yaml, read_text
 
 with extra("workflow"):
     import typer
@@ -23,7 +25,55 @@ States = Annotated[
 ]
 
 
-def settings(kind: type[T], text: str, option: str) -> T:
-    """Read one of the configuration's dataclasses from an option's text."""
-    result: T = parse(kind, parse_yaml(text, option), option)
+def settings(kind: type[T], text: str, option: str, section: str = "") -> T:
+    """Read one of the configuration's dataclasses from an option's text.
+
+    Args:
+        kind: the dataclass.
+        text: YAML or JSON, or a name.
+        option: with which an error opens.
+        section: of the default run, where names stand, as "scan.permutations".
+
+    Raises:
+        ValueError: it is neither; one line.
+    """
+    read = parse_yaml(text, option)
+    if section and isinstance(read, str):
+        read = _named(read, section, option)
+    result: T = parse(kind, read, option)
     return result
+
+
+def build(kind: type[T], **values: object) -> T:
+    """Make the run of an experiment from what the options said.
+
+    Raises:
+        ValueError: an option has a value that is not known; one line.
+    """
+    try:
+        result: T = parse(kind, values, "")
+    except ValueError as error:
+        raise ValueError(f"--{str(error).removeprefix(': ')}") from None
+    return result
+
+
+def lexicons(text: str) -> dict[str, str]:
+    """Read {axis: lexicon} from an option's text; of a name or several alone, as by default."""
+    read = parse_yaml(text, "--axes")
+    if isinstance(read, str):
+        read = [read]
+    if isinstance(read, list) and read and all(isinstance(name, str) for name in read):
+        return {name: str(_named(name, "language.lexicons", "--axes")) for name in read}
+    if not isinstance(read, dict) or not read:
+        raise ValueError(f"--axes is {show(read)}: expected {{axis: lexicon}}, as {{race: race}}")
+    return {str(axis): str(name) for axis, name in read.items()}
+
+
+def _named(name: str, section: str, option: str) -> Any:
+    """Return what the configuration of the default run has under a name."""
+    known = parse_yaml(read_text(DEFAULTS), str(DEFAULTS))
+    for key in section.split("."):
+        known = known[key]
+    if name not in known:
+        raise ValueError(f"{option}: unknown name {show(name)} in {section}{nearest(name, known)}")
+    return known[name]

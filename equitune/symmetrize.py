@@ -1,4 +1,4 @@
-"""EquiTuned makes any model exactly equivariant; it must not know what the model computes.
+"""EquiTuned makes any model exactly equivariant.
 
 The model M is run on every transformed copy gx of its input, each output is moved back by the
 inverse element, and the results are combined. With the mean this is the Reynolds operator applied
@@ -10,31 +10,31 @@ to M, the equivariant function nearest to M in L2 over the orbit:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import torch
 from torch import Tensor, nn
 
-from equitune import pretrained
 from equitune.actions import (
     Action,
-    InputActions,
+    ActionTree,
     as_input_actions,
     check_inputs,
     fingerprint,
-    from_config,
+    named_actions,
     readable,
-    saved_config,
     stands_for,
     take_earlier,
 )
-from equitune.combine import Mean, Select, Weighted
-from equitune.copies import checkpointed, unique_rows
+from equitune.canonical import Canonical
+from equitune.combine import Blend, Mean, Select, Weighted
+from equitune.copies import drawn
 from equitune.groups import FiniteGroup
-from equitune.rows import first_rows, mixes_rows
+from equitune.passing import Passing
+from equitune.saving import pretrained
+from equitune.signature import AsModule, signature_of
+from equitune.trees import Flat, argument_names, bind, saved_tree, tree_from_config
 
 __all__ = ["EquiTuned", "Mean", "Select", "Weighted"]
 
@@ -42,16 +42,20 @@ SETTINGS = ("chunk_size", "dedupe", "frozen")
 CONFIG_KEYS = ("input_actions", "output_action", "combine", *SETTINGS)
 
 
-class EquiTuned(nn.Module):
+class EquiTuned(Passing):
     """A model made equivariant under a finite group: f(gx) = g f(x), to rounding, for every g.
 
     Args:
-        module: the model M, which maps (batch, …) to one tensor (batch, …).
-        input_action: how the group moves the input; a tuple, one for each, if there are several.
-            In a tuple, None stands for an input without a batch that does not move: whatever it
-            is, M gets it as it is.
-        output_action: how the group moves the output; ``Trivial(group)`` for invariance.
-        combine: `Mean` (the default), `Weighted` or `Select`.
+        module: the model M, which maps (batch, …) to (batch, …): tensors, nested or not.
+        input_action: how the group moves the input; a tuple, one for each, if there are several,
+            or a dictionary by the names of the arguments. None stands for an input without a
+            batch that does not move: whatever it is, M gets it as it is. So it does what has no
+            action and is not a tensor, such as a flag, and an optional tensor that is None.
+        output_action: how the group moves the output; ``Trivial(group)`` for invariance. Of several
+            outputs a tuple or list, or a dictionary by the names of entries or fields, nested as
+            they are; entries it does not name are left out, and of one that is None the first
+            copy's is returned. All come from one pass over the orbit.
+        combine: `Mean` (the default), `Weighted`, `Select`, `Blend` or `Canonical`.
         chunk_size: how many copies pass through M at once, by default all |G|. Fewer bound the
             memory of activations; in training they are then computed twice, by gradient
             checkpointing, with the same gradients. BatchNorm in training mode takes its batch
@@ -60,13 +64,17 @@ class EquiTuned(nn.Module):
             which the group moves only some.
         frozen: M keeps its weights: they get no gradient, and M stays in evaluation mode. Set on
             `module` itself; the inputs of M still get theirs.
+        output: the entry or place of what M returns that is taken, such as "logits"; None for all.
+        sample: how many elements are drawn at random for each batch in training, without
+            repetition: an estimate of the mean at that cost. In evaluation there are all.
 
     Raises:
-        TypeError: module is no nn.Module, or an action no `Action`.
-        ValueError: the actions belong to different groups, chunk_size is below 1, or frozen is
-            asked of a module of which a part is frozen already.
+        TypeError: module is not an nn.Module, or an action no `Action`.
+        ValueError: the actions belong to different groups, a setting is out of its range, or
+            frozen is asked of a module of which a part is frozen already.
 
     Example:
+        >>> import torch
         >>> from equitune.actions import Rotate90, Trivial
         >>> classifier = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 10))
         >>> rotate = Rotate90()
@@ -79,13 +87,15 @@ class EquiTuned(nn.Module):
     def __init__(
         self,
         module: nn.Module,
-        input_action: Action | Sequence[Action | None],
-        output_action: Action,
+        input_action: ActionTree,
+        output_action: ActionTree,
         combine: nn.Module | None = None,
         *,
         chunk_size: int | None = None,
         dedupe: bool = False,
         frozen: bool = False,
+        output: str | int | None = None,
+        sample: int | None = None,
     ) -> None:
         """Check and store the parts; see the class."""
         super().__init__()
@@ -95,134 +105,119 @@ class EquiTuned(nn.Module):
             )
         if combine is not None and not isinstance(combine, nn.Module):
             raise TypeError(
-                f"combine is {combine!r}: expected Mean(), Weighted(net) or Select(score)"
+                f"combine is {combine!r}: expected Mean(), Weighted(net), Select(score), Blend(b) "
+                "or Canonical(score)"
             )
         if chunk_size is not None and chunk_size < 1:
             raise ValueError(f"chunk_size is {chunk_size}: expected at least 1, or None for all")
         self.module = module
-        self.input_actions: InputActions = as_input_actions(input_action, output_action)
-        self.output_action = output_action
+        self.input_actions = as_input_actions(input_action, output_action)
+        self.output_action: Any = output_action  # an Action, or a tree of them
         self.combine = Mean() if combine is None else combine
         self.chunk_size = chunk_size
         self.dedupe = dedupe
         self.frozen = frozen
-        self._tried = False  # whether the module was found to keep its rows apart
+        self.output = output
+        self.sample = sample
+        self._check_settings()
+        self._names = argument_names(pretrained.plain(module), self.input_actions)
+        self._signature = signature_of(pretrained.plain(module))
+        self._tried = False
         if frozen:
             _check_nothing_is_frozen(module)
             module.requires_grad_(False).eval()
         self.register_load_state_dict_pre_hook(_before_loading)  # type: ignore[no-untyped-call]
 
+    def _check_settings(self) -> None:
+        order = self.group.order
+        if isinstance(self.combine, Canonical):
+            self.combine.check(self.group)
+        if self.sample is None:
+            return
+        if not 1 <= self.sample <= order:
+            raise ValueError(f"sample is {self.sample}: expected 1 to {order}, or None for all")
+        if isinstance(self.combine, Blend | Canonical):
+            raise ValueError(
+                f"sample={self.sample} with {type(self.combine).__name__}, which needs a copy that "
+                "may not be drawn: expected Mean, Weighted or Select, or sample=None"
+            )
+
     @property
     def group(self) -> FiniteGroup:
         """The group under which the model is equivariant."""
-        return self.output_action.group
+        ends = named_actions(self.output_action, "output_action")
+        group: FiniteGroup = next(action.group for _, action in ends if action is not None)
+        return group
 
-    def forward(self, *inputs: Any) -> Tensor:
-        """Return M_G(x).
+    @AsModule
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """Return M_G(x); its signature is that of M.
 
         Args:
             inputs: (batch, …) each, one for each input action; anything where the action is None.
+            named: arguments by name, if M names its own.
 
         Returns:
-            (batch, …), in the shape that the module gives for one copy.
+            (batch, …), in the shape that the module gives for one copy, nested as it does.
 
         Raises:
-            TypeError: an input or the output of the module is no (floating) tensor.
-            ValueError: number or batch sizes of the inputs do not fit, or the module's output has
-                not the batch in front.
+            TypeError: an input or an output of the module is no (floating) tensor, or nested
+                otherwise than its actions.
+            ValueError: number, entries or batch sizes do not fit, a tensor has no action, or an
+                output of the module has not the batch in front.
         """
-        outputs = self.orbit_outputs(*inputs)  # M(gx): (|G|, batch, …)
-        combined: Tensor = self.combine(outputs, self.output_action)
-        return combined  # (batch, …)
+        flat = self._bound(inputs, named)
+        if isinstance(self.combine, Canonical):
+            return self._canonical(self.combine, flat)
+        if self.sample is None or not self.training:
+            return self.combine(self._orbit(flat, self.group.elements), self.output_action)
+        elements = drawn(self.group.order, self.sample)
+        return self.combine(self._orbit(flat, elements), self.output_action, elements)
 
-    def orbit_outputs(self, *inputs: Any) -> Tensor:
-        """Return M(gx) for every g, not yet moved back: (|G|, batch, …); errors as `forward`."""
-        batch = check_inputs(self.input_actions, inputs)
-        order = self.group.order
-        at_once = order if self.chunk_size is None else min(self.chunk_size, order)
-        if not self._tried and (at_once > 1 or self.dedupe) and batch:
-            self._check_rows(inputs)
-        if self.dedupe and all(map(readable, self._moving(inputs))):
-            copies = self._copies(self.group.elements, inputs)
-            first, origin = unique_rows(self._moving(copies))
-            parts = [
-                self._rows(rows, copies) for rows in torch.split(first, max(at_once * batch, 1))
-            ]
-            outputs = self._run(*((self._call, part) for part in parts))[origin]
-        else:
-            chunks = [range(g, min(g + at_once, order)) for g in range(0, order, at_once)]
-            outputs = self._run(*((partial(self._chunk, chunk), inputs) for chunk in chunks))
-        return outputs.reshape(order, batch, *outputs.shape[1:])
+    def orbit_outputs(self, *inputs: Any, **named: Any) -> Any:
+        """Return M(gx) for every g, not yet moved back: (|G|, batch, …); errors as `forward`.
 
-    def _check_rows(self, inputs: Sequence[Any]) -> None:
-        """Refuse a module that mixes the rows of its batch, once, before the first output."""
-        if torch.compiler.is_compiling() or not all(map(readable, self._moving(inputs))):
-            return
-        batched = [action is not None for action in self.input_actions]
-        few = first_rows(inputs, batched)
-        parts = [self._copies([g], few) for g in (0, self.group.order - 1)]
-        if found := mixes_rows(self.module, parts, batched):
-            raise ValueError(
-                f"{type(self.module).__name__} mixes the rows of its batch: its output for one "
-                f"copy changes by {found:.1e} (relative) when another copy passes with it; pass "
-                "chunk_size=1 and dedupe=False, so that each copy passes by itself, and None as "
-                "the action of an input that does not move and has no batch"
-            )
-        self._tried = True  # only now: a module that was refused is refused again
-
-    def _moving(self, inputs: Sequence[Any]) -> list[Tensor]:
-        """Return the inputs that have an action, and so a batch."""
-        return [x for x, action in zip(inputs, self.input_actions, strict=True) if action]
-
-    def _rows(self, rows: Tensor, inputs: Sequence[Any]) -> list[Any]:
-        """Return some rows of the inputs that have a batch, and the others as they are."""
-        return [x[rows] if a else x for x, a in zip(inputs, self.input_actions, strict=True)]
-
-    def _copies(self, elements: Sequence[int], inputs: Sequence[Any]) -> list[Any]:
-        """Return the inputs moved by some elements, along the batch: (elements·batch, …) each."""
-        pairs = zip(self.input_actions, inputs, strict=True)
-        return [x if action is None else _moved(action, elements, x) for action, x in pairs]
-
-    def _chunk(self, elements: Sequence[int], *inputs: Any) -> Tensor:
-        """Return M(gx) for some elements, (elements·batch, …).
-
-        The copies are made here, so that of several chunks only one's are in memory: they may take
-        more of it than what M keeps of them.
+        Those of copies of several shapes, as of images that are not square, are `copies.Parts`.
         """
-        return self._call(*self._copies(elements, inputs))
+        return self._orbit(self._bound(inputs, named), self.group.elements)
 
-    def _run(self, *calls: tuple[Callable[..., Tensor], Sequence[Any]]) -> Tensor:
-        """Return the outputs of calls with their inputs, one after the other, in one tensor.
+    def scores(self, *inputs: Any, **named: Any) -> Tensor:
+        """Return the scores (|G|, batch) by which `Canonical` chooses, as for its `prior_loss`.
 
-        Of several calls, in training, what the backward pass needs is computed again there.
+        Raises:
+            TypeError: the model is combined otherwise.
+            ValueError: as `forward`.
         """
-        if len(calls) == 1:
-            return calls[0][0](*calls[0][1])
-        inputs = [x for _, rows in calls for x in rows if isinstance(x, Tensor)]
-        constant = self.frozen and not any(x.requires_grad for x in inputs)
-        if torch.is_grad_enabled() and not constant:
-            return torch.cat([checkpointed(self.module, call, *rows) for call, rows in calls])
-        return torch.cat([call(*rows) for call, rows in calls])
+        if not isinstance(self.combine, Canonical):
+            raise TypeError(f"combine is {type(self.combine).__name__}: only Canonical has scores")
+        copies = self._copies(self.group.elements, self._bound(inputs, named))
+        return self.combine.scores(copies, self.group.order)
 
-    def _call(self, *inputs: Any) -> Tensor:
-        output = self.module(*inputs)
-        rows = self._moving(inputs)[0].shape[0]
-        if not isinstance(output, Tensor):
-            raise TypeError(
-                f"{type(self.module).__name__} returned {type(output).__name__}: expected one "
-                "tensor; wrap the module in one that returns, say, its .logits"
-            )
-        if output.ndim == 0 or output.shape[0] != rows:
-            raise ValueError(
-                f"{type(self.module).__name__} returned shape {tuple(output.shape)} for "
-                f"{rows} examples: expected the batch in front, (batch, …)"
-            )
-        if not (output.is_floating_point() or output.is_complex()):
-            raise TypeError(
-                f"{type(self.module).__name__} returned {output.dtype}: expected floating values, "
-                "as logits; take argmax after the combination"
-            )
-        return output
+    def _bound(self, inputs: Sequence[Any], named: dict[str, Any]) -> Flat:
+        """Return the arguments, each with its action, checked."""
+        flat = bind(self.input_actions, self._names, inputs, named)
+        check_inputs(flat.actions, flat.values, flat.names)
+        return flat
+
+    def _canonical(self, combine: Canonical, inputs: Flat) -> Any:
+        """Return the combination of the copies that the scores of the inputs choose."""
+        order, batch = self.group.order, inputs.moving()[0].shape[0]
+        copies = self._copies(self.group.elements, inputs)
+        scores = combine.scores(copies, order)
+        copies = combine.lent(copies, scores)
+        if batch:
+            self._check_rows(inputs, self.group.elements)
+        rows = None
+        if readable(scores):  # else, as while tracing, all of them are computed
+            rows = combine.chosen(scores).flatten().nonzero()[:, 0]
+        outputs = self._computed(copies, rows, order, batch)
+
+        def placed(_: Action, y: Tensor) -> Tensor:
+            if rows is not None:
+                y = y.new_zeros(order * batch, *y.shape[1:]).index_copy(0, rows, y)
+            return y.reshape(order, batch, *y.shape[1:])
+
+        return combine(outputs.map(placed).whole(), self.output_action, scores)
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode; a frozen module stays in evaluation mode."""
@@ -233,15 +228,25 @@ class EquiTuned(nn.Module):
 
     def extra_repr(self) -> str:
         """Name the actions and the settings."""
-        inputs = ", ".join(map(repr, self.input_actions))
+        inputs = self.input_actions
+        pairs = [f"{k}: {a!r}" for k, a in inputs.items()] if isinstance(inputs, dict) else []
+        picked = f", output={self.output!r}" if self.output is not None else ""
+        order = self.group.order
+        drawn = f", sample={self.sample} of {order} elements in training, all in evaluation"
         return (
-            f"{inputs} → {self.output_action!r}, chunk_size={self.chunk_size}, "
-            f"dedupe={self.dedupe}, frozen={self.frozen}"
+            f"{', '.join(pairs or map(repr, inputs))} → {self.output_action!r}, "
+            f"chunk_size={self.chunk_size}, dedupe={self.dedupe}, frozen={self.frozen}"
+            f"{picked}{drawn if self.sample is not None else ''}"
         )
+
+    def _actions(self) -> list[Any]:
+        """Return all actions, as a state dict stands for them."""
+        inputs = self.input_actions
+        return [*([inputs] if isinstance(inputs, dict) else inputs), self.output_action]
 
     def get_extra_state(self) -> Tensor:
         """Return what stands for the actions in a state dict; see `actions.fingerprint`."""
-        return fingerprint([*self.input_actions, self.output_action])
+        return fingerprint(self._actions())
 
     def set_extra_state(self, state: Tensor) -> None:
         """Refuse the state dict of a model with other actions.
@@ -249,7 +254,7 @@ class EquiTuned(nn.Module):
         Raises:
             ValueError: the actions of the state dict are not those of this model.
         """
-        if not stands_for(state, [*self.input_actions, self.output_action]):
+        if not stands_for(state, self._actions()):
             raise ValueError(
                 f"the state dict is that of a model with other actions than {self.extra_repr()}: "
                 "build the model with the actions it was saved with, or load the wrapped module's "
@@ -269,12 +274,16 @@ class EquiTuned(nn.Module):
         Raises:
             ValueError: an action or a weight could not be loaded again; it is named.
         """
-        pairs = enumerate(self.input_actions)
+        inputs = self.input_actions
+        if isinstance(inputs, dict):
+            saved = saved_tree(inputs, "input_actions")
+        else:
+            saved = [saved_tree(tree, f"input {i}") for i, tree in enumerate(inputs)]
         config = {
-            "input_actions": [a if a is None else saved_config(a, f"input {i}") for i, a in pairs],
-            "output_action": saved_config(self.output_action, "output_action"),
+            "input_actions": saved,
+            "output_action": saved_tree(self.output_action, "output_action"),
             "combine": pretrained.kind_of(self.combine),
-            **{key: getattr(self, key) for key in SETTINGS},
+            **{key: getattr(self, key) for key in (*SETTINGS, "output", "sample")},
         }
         pretrained.write_folder(Path(folder), config, pretrained.saved_state(self))
 
@@ -297,17 +306,19 @@ class EquiTuned(nn.Module):
         Raises:
             FileNotFoundError: a file is missing.
             ValueError: a file cannot be read, combine is not the saved kind, or weights do not
-                fit; every missing, unexpected and misshapen key is named.
+                fit; how many keys, and the first of them.
         """
         folder = Path(folder)
         config, state = pretrained.read_folder(folder, CONFIG_KEYS)
         pretrained.check_kind(Mean() if combine is None else combine, config["combine"], folder)
         model = cls(
             module,
-            tuple(a if a is None else from_config(a) for a in config["input_actions"]),
-            from_config(config["output_action"]),
+            tree_from_config(config["input_actions"]),
+            tree_from_config(config["output_action"]),
             combine,
             **{key: config[key] for key in SETTINGS},
+            output=config.get("output"),  # folders of version 0.1.0 lack it, and the next
+            sample=config.get("sample"),
         )
         pretrained.load_state(model, state, folder)
         return model
@@ -324,20 +335,9 @@ def _check_nothing_is_frozen(module: nn.Module) -> None:
         )
 
 
-def _moved(action: Action, elements: Sequence[int], x: Tensor) -> Tensor:
-    """Return x moved by some elements, along the batch, in the memory format of x."""
-    if len(elements) == action.group.order:
-        copies = action.orbit(x).flatten(0, 1)
-    else:
-        copies = torch.cat([action(g, x) for g in elements])
-    for dimensions, layout in ((4, torch.channels_last), (5, torch.channels_last_3d)):
-        if x.ndim == dimensions and x.is_contiguous(memory_format=layout) and not x.is_contiguous():
-            return copies.contiguous(memory_format=layout)
-    return copies
-
-
 def _before_loading(model: EquiTuned, state: dict[str, Any], prefix: str, *_: object) -> None:
-    places = {f"input_actions.{i}": action for i, action in enumerate(model.input_actions)}
+    inputs = () if isinstance(model.input_actions, dict) else model.input_actions  # as 0.1.0 had
+    places = {f"input_actions.{i}": action for i, action in enumerate(inputs)}
     take_earlier(
         state, prefix, {**places, "output_action": model.output_action}, model.get_extra_state()
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 import division
 import ids
 import pytest
+import steady  # noqa: F401  settings of Hypothesis
 
-from equitune import progress
+from equitune.run import progress
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -9,8 +9,8 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from equitune.registry import Source
-from equitune.retrieve import retrieve
+from equitune.io.registry import Source
+from equitune.io.retrieve import retrieve
 
 DATA = bytes(range(256)) * 40
 OTHER = DATA[::-1]

@@ -74,7 +74,11 @@ BROKEN = {
     "no tensor": (C2, lambda g, x: None, "returned NoneType"),
     "in place": (C2, in_place, r"act\(1, x\) changes x itself: work on a copy"),
     "batch": (C2, lambda g, x: x.flip(0) if g else x, "dimension 0 must not move"),
-    "affine": (C2, lambda g, x: 1 - x if g else x, "not linear: .* by .*; pass linear=False"),
+    "not affine": (
+        C2,
+        lambda g, x: 1 / x if g else x,
+        "not linear or affine: .* by .*; pass linear=False",
+    ),
     "nan": (C2, lambda g, x: x * float("nan") if g else x, "g.hx. differs"),
 }
 
@@ -83,7 +87,7 @@ BROKEN = {
 def test_a_broken_law_is_named(name):
     group, act, message = BROKEN[name]
     x = torch.randn(2, 6, 6, 6)
-    with pytest.raises(ValueError, match=f"Own of .* is no action: .*{message}"):
+    with pytest.raises(ValueError, match=f"Own of .* is not an action: .*{message}"):
         check_action(action_of(group, act), x)
 
 
@@ -120,8 +124,13 @@ def test_what_an_action_computes_in_its_own_way_must_agree_with_act(method, func
 
 
 def test_an_input_action_need_not_be_linear():
+    inverse = action_of(C2, lambda g, x: 1 / x if g else x)
+    check_action(inverse, torch.rand(2, 3, 4, 4) + 0.5, linear=False)
+
+
+def test_an_affine_action_keeps_means():
     negative = action_of(C2, lambda g, x: 1 - x if g else x)
-    check_action(negative, torch.rand(2, 3, 4, 4), linear=False)
+    check_action(negative, torch.rand(2, 3, 4, 4))
 
 
 def test_rounding_is_no_fault_and_the_tolerance_can_be_chosen():
@@ -210,7 +219,7 @@ def test_vectors_of_other_layouts_and_groups():
                     C4, [[(3 * g + v) % 4 if v < 4 else v for v in range(6)] for g in range(4)]
                 )
             ),
-            "no rotation, mirror image or shift",
+            "is not a rotation, mirror image or shift",
         ),
     ],
     ids=["names", "group", "axis", "integers", "no isometry"],
@@ -235,10 +244,12 @@ def test_the_report_blames_a_broken_action_and_not_the_model():
     ):
         report = equivariance_report(nn.Identity(), *pair, x)
         assert report.startswith("Identity cannot be judged under SymmetricGroup(3)\n  cause: ")
-        with pytest.raises(AssertionError, match=f"cause: {which} is no action: g.hx. differs"):
+        with pytest.raises(AssertionError, match=f"cause: {which} is not an action: g.hx. differs"):
             assert_equivariant(nn.Identity(), *pair, x)
     keep = actions.Trivial(S3)
-    with pytest.raises(AssertionError, match=r"cause: input_action\[2\] \(Wrong\) is no action"):
+    with pytest.raises(
+        AssertionError, match=r"cause: input_action\[2\] \(Wrong\) is not an action"
+    ):
         assert_equivariant(
             lambda x, n, y: x + n, (Regular(S3), None, Wrong(S3)), keep, x, 3, torch.randn(2, 6)
         )
@@ -270,7 +281,9 @@ def test_a_passing_model_of_an_action_that_leaves_components_is_refused_where_ve
     net, x = nn.Conv2d(1, 2, 3, padding=1), torch.randn(3, 1, 6, 6)
     wrong, right = EquiTuned(net, ROTATE, ROTATE), EquiTuned(net, ROTATE, field(TURN))
     assert_equivariant(wrong, ROTATE, ROTATE, x)
-    with pytest.raises(AssertionError, match=r"output_action \(Rotate90\) is no action: the vec"):
+    with pytest.raises(
+        AssertionError, match=r"output_action \(Rotate90\) is not an action: the vec"
+    ):
         assert_equivariant(wrong, ROTATE, ROTATE, x, vectors=Vectors(ROTATE))
     assert_equivariant(right, ROTATE, field(TURN), x, vectors=Vectors(ROTATE))
 

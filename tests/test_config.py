@@ -32,6 +32,27 @@ def changed(default, path, value):
     return result
 
 
+def test_an_architecture_has_settings_of_its_own(default):
+    builders = {
+        "alexnet": {"backbone": "frozen"},
+        "resnet18": {"channels_last": True},
+        "vgg11_bn": {"channels_last": False, "backbone": "trained"},
+    }
+    image = config.load(changed(default, "image.builders", builders)).image
+    image = replace(image, model=replace(image.model, chunk_size=3))
+    found = {
+        name: (own.backbone, own.channels_last, own.chunk_size)
+        for name in image.architectures
+        if (own := image.settings(name))
+    }
+    assert found == {
+        "alexnet": ("frozen", False, 3),
+        "resnet18": ("trained", True, 3),
+        "vgg11_bn": ("trained", False, 3),
+        "densenet121": ("trained", False, 3),
+    }
+
+
 @pytest.mark.parametrize("name", ["config.yaml", "paper.yaml"])
 def test_the_shipped_configurations_are_valid(root, default, name):
     merged = copy.deepcopy(default)
@@ -83,7 +104,7 @@ def test_every_key_has_a_meaning():
         ("scan.methods", ["equitun"], "did you mean 'equitune' or"),
         ("scan.groups.add_jump", ["jump_runn"], "unknown permutation 'jump_runn'; did you mean"),
         ("scan.groups.around_right", [], "task 'around_right' has no group; add around_right: ["),
-        ("scan.groups.add_jmp", ["jump_run"], "unknown value 'add_jmp'; did you mean 'add_jump'?"),
+        ("scan.groups.add_jmp", ["jump_run"], "unknown task 'add_jmp'; did you mean 'add_jump'?"),
         ("scan.tasks", ["simple"], "set scan.source: published"),
         ("scan.permutations.identity", {}, "the name 'identity' stands for no group"),
         (
@@ -96,11 +117,28 @@ def test_every_key_has_a_meaning():
         ("scan.tuning.GRU.learning_rate", -1, "scan.tuning.GRU.learning_rate is -1"),
         ("scan.tuning.GRU.stepps", 3, "unknown key 'stepps' in scan.tuning.GRU; did you mean 'st"),
         ("scan.tuning.GRU.optimizer", "adma", "did you mean 'adam' or 'adamw'?"),
+        ("scan.methods", "finetune", "scan.methods is 'finetune': expected a list, as [finetune]"),
+        ("scan.seeds", 3, "scan.seeds is 3: expected a list, as [3]"),
+        ("scan.seeds", None, "scan.seeds is None: expected a list, as [A, B]"),
+        ("image", None, "image has no keys: indent the lines below it, or leave it out"),
+        ("scan.splits", None, "scan.splits has no keys: indent the lines below it, or leave it"),
+        ("scan.model", 3, "scan.model is 3: expected keys with values, as {embedding: …}"),
+        (
+            "image.tuning.steps",
+            3,
+            "image.tuning.steps is 3: expected a name, and the key inside, as alexnet: {steps: 3}",
+        ),
         ("scan.seeds", ["one"], "scan.seeds[0] is 'one'"),
         ("scan.validation_fraction", 1.5, "scan.validation_fraction is 1.5"),
         ("scan.subset", 0, "scan.subset is 0"),
+        ("gpus_per_job", 0, "gpus_per_job is 0"),
+        ("scan.tuning.GRU.adapter", {"rank": 2}, "scan.tuning.GRU.adapter: recurrent cells take n"),
+        ("image.pretraining.alexnet.adapter", {"rank": 2}, "no meaning for a model from scratch"),
+        ("language.pretraining.adapter", {"rank": 2}, "language.pretraining.adapter has no meanin"),
+        ("language.tuning.training.adapter", None, "adapters are all that is tuned; set adapter"),
+        ("language.tuning.training.adapter.rnk", 2, "unknown key 'rnk' in language.tuning.trainin"),
         ("scan.permutations.jump_run.commands", [["jmp", "run"]], "did you mean 'jump'"),
-        ("scan.permutations.jump_run.actions", [["I_JUMP", "I_RNU"]], "[0][1]: unknown value"),
+        ("scan.permutations.jump_run.actions", [["I_JUMP", "I_RNU"]], "[0][1]: unknown word"),
         ("scan.permutations.verbs.commands", [["jump", "run"], ["jump"]], "'jump' stands there tw"),
         ("scan.tasks", [], "scan.tasks is []"),
         ("scan.seeds", [0, 1, 0], "scan.seeds: 0 stands there twice"),
@@ -126,10 +164,19 @@ def test_every_key_has_a_meaning():
         ("language.tasks", ["respect", "respect"], "language.tasks: 'respect' stands there twice"),
         ("language.seeds", [0, 0], "language.seeds: 0 stands there twice; name it once"),
         ("language.tuning.methods", ["equizero"], "language.tuning.methods: equizero chooses amo"),
-        ("language.tuning.models", ["gpt2"], "language.tuning.models: 'gpt2' is no model of langu"),
+        ("language.tuning.models", ["gpt2"], "language.tuning.models: 'gpt2' is not a model of"),
         ("language.scorer", "tfdf", "language.scorer: unknown 'tfdf'; did you mean 'tfidf'?"),
-        ("language.lexicons.race", ..., "lexicons: nothing for race; add race: NAME to language.l"),
-        ("language.axes", ["age"], "language.lexicons: nothing for age; add age: NAME to language"),
+        (
+            "language.lexicons.race",
+            ...,
+            "axes: no lexicon for race; add race: NAME to language.lex",
+        ),
+        ("language.axes", ["age"], "language.axes: no lexicon for age; add age: NAME to language"),
+        (
+            "language.axes",
+            ["gendre"],
+            "add gendre: NAME to language.lexicons; did you mean 'gender'?",
+        ),
         ("language.sources.gpt2.location", ..., "language.sources.gpt2: kind hub needs a location"),
         ("language.sources.gpt2.revision", None, "sources.gpt2: pin the hub's model by revision: "),
         (
@@ -168,7 +215,7 @@ def test_every_key_has_a_meaning():
         (
             "language.sources.published.methods",
             ["plain"],
-            "language.sources.published.methods has no meaning for kind samples: its texts are",
+            "language.sources.published.methods has no meaning for kind samples: the texts are",
         ),
         (
             "language.scorers.tfidf",
@@ -210,13 +257,23 @@ def test_every_key_has_a_meaning():
             {"LABEL_0": "negativ"},
             "unknown value 'negativ'; did you mean 'negative'",
         ),
-        ("language.network.heads", 5, "language.network: width 32 is no multiple of 5 heads; chan"),
+        ("language.network.heads", 5, "language.network: width 32 is not a multiple of 5 heads"),
+        (
+            "language.sources.bot",
+            {"kind": "texts", "location": "a.csv"},
+            "language.sources.bot: kind texts needs one axis, what its groups differ in",
+        ),
+        (
+            "language.scorers.mine",
+            {"kind": "python"},
+            "language.scorers.mine: kind python needs a location",
+        ),
         ("language.sampling.top_p", 0, "language.sampling.top_p is 0"),
         ("language.sampling.topk", 4, "unknown key 'topk' in language.sampling; did you mean 'top"),
         ("language.per_prompt", 5, "language.per_prompt is 5"),
         ("device", "gpu", "device is 'gpu': expected auto, cpu, cuda, cuda:N or mps"),
         ("device", ..., "device is missing; config/config.yaml has every key"),
-        ("scan", None, "scan is None"),
+        ("scan", None, "scan has no keys: indent the lines below it"),
         ("retrieve.miror", "x", "unknown key 'miror' in retrieve; did you mean 'mirror'?"),
         ("devise", "cpu", "unknown key 'devise' in the configuration; did you mean 'device'?"),
     ],
@@ -278,3 +335,29 @@ def test_merging_goes_key_by_key_and_replaces_lists():
     base = {"a": {"x": [1, 2], "y": 1}, "b": 2}
     config.merge(base, {"a": {"x": [3]}, "c": {"z": 1}})
     assert base == {"a": {"x": [3], "y": 1}, "b": 2, "c": {"z": 1}}
+
+
+def test_an_adapter_of_a_frozen_backbone_is_refused(default):
+    frozen = changed(default, "image.model.backbone", "frozen")
+    plan = changed(frozen, "image.tuning.resnet18.adapter", {"rank": 2})
+    with pytest.raises(ValueError, match=r"tuning.resnet18.adapter has no meaning for a frozen"):
+        config.load(plan)
+
+
+def test_one_gpu_for_several_ranks_is_refused(default):
+    plan = changed(changed(default, "gpus_per_job", 2), "device", "cuda:1")
+    with pytest.raises(ValueError, match="gpus_per_job is 2 with device cuda:1, which is one GPU"):
+        config.load(plan)
+
+
+@pytest.mark.parametrize(
+    ("key", "form"),
+    [
+        ("scan.seeds", "--config 'scan={seeds: VALUE}'"),
+        ("scan.tuning.GRU.steps", "--config 'scan={tuning: {GRU: {steps: VALUE}}}'"),
+    ],
+)
+def test_a_key_with_dots_is_answered_by_the_right_form(default, key, form):
+    with pytest.raises(ValueError, match="write what is inside a section in braces") as error:
+        config.load({**default, key: 1})
+    assert str(error.value).endswith(form)

@@ -101,7 +101,7 @@ def test_nothing_is_gained_from_a_model_that_is_equivariant_already():
 
 
 def test_labels_that_turn_with_the_input_break_the_forecast():
-    """A quantity of the upright image is no invariant: then the loss need not follow."""
+    """A quantity of the upright image is not an invariant: then the loss need not follow."""
     action, x = Rotate90(), pictures(40)
     # M is the target itself: its loss is 0, and averaging makes it worse
     target = nn.Sequential(nn.Flatten(), nn.Linear(72, 1, bias=False)).double()

@@ -174,14 +174,14 @@ def test_names_must_be_different():
 @pytest.mark.parametrize("element", [-1, 4, 100])
 def test_an_element_out_of_range_is_named(element):
     group = CyclicGroup(4)
-    message = f"{element} is no element of CyclicGroup\\(4\\): pass one of 0 … 3"
+    message = f"{element} is not an element of CyclicGroup\\(4\\): pass one of 0 … 3"
     for call in (group.inverse, lambda g: group.multiply(g, 0), lambda g: group.multiply(0, g)):
         with pytest.raises(ValueError, match=message):
             call(element)
 
 
 def test_a_fractional_element_is_refused():
-    with pytest.raises(TypeError, match=r"1\.5 is no element"):
+    with pytest.raises(TypeError, match=r"1\.5 is not an element"):
         CyclicGroup(4).inverse(1.5)
 
 

@@ -5,10 +5,11 @@ import os
 
 import matplotlib
 import pytest
+from hypothesis import settings
 from matplotlib.figure import Figure
 
-from equitune import devices
 from equitune.results import style
+from equitune.run import devices
 
 TEXTS = {"read_text", "write_text"}
 PARTS = ("equitune", "benchmarks", "docs")
@@ -79,8 +80,13 @@ def test_a_gpu_is_locked_for_users_without_a_name_too(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 2**31 - 5)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(devices, "_held", None)
-    assert devices.own_gpu(["0"]) == 0
-    devices._held[1].close()
+    monkeypatch.setattr(devices, "_held", {})
+    assert devices.own_gpus(["0"]) == [0]
+    devices._held[0].release()
     (lock,) = tmp_path.rglob("*.lock")
     assert lock.parent.name == f"equitune-gpus-{2**31 - 5}"
+
+
+def test_property_tests_have_neither_a_clock_nor_chance():
+    assert settings.default.deadline is None
+    assert settings.default.derandomize

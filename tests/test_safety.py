@@ -12,7 +12,8 @@ import pytest
 import torch
 import yaml
 
-from equitune import cli, texts
+from equitune import cli
+from equitune.io import texts
 
 NASTY = 'it\'s $(touch owned) `touch owned`; touch owned & "x"\n../up'
 FORBIDDEN = {"eval", "exec", "compile", "__import__", "input"}
@@ -148,11 +149,11 @@ def test_a_pickle_among_weights_is_not_run(tmp_path, monkeypatch, kind):
         path.write_bytes(pickle.dumps(Evil(), protocol=2))
     else:
         torch.save({"weight": Evil()}, path, _use_new_zipfile_serialization=kind == "zip")
-    with pytest.raises(ValueError, match=r"evil\.pth is no file of tensors alone"):
+    with pytest.raises(ValueError, match=r"evil\.pth is not a file of tensors alone"):
         read_weights(path)
     assert not (tmp_path / "owned").exists()
     pickle.loads(path.read_bytes()) if kind == "plain" else torch.load(path, weights_only=False)
-    assert (tmp_path / "owned").exists()  # it was no dud
+    assert (tmp_path / "owned").exists()  # it was not a dud
 
 
 @pytest.mark.parametrize(
@@ -167,12 +168,12 @@ def test_a_pickle_among_weights_is_not_run(tmp_path, monkeypatch, kind):
 def test_a_configuration_is_plain_data(tmp_path, refused, text):
     path = tmp_path / "evil.yaml"
     path.write_text(text)
-    assert "evil.yaml is no YAML: line 1: the tag tag:yaml.org,2002:python/" in refused(
+    assert "evil.yaml is not YAML: line 1: the tag tag:yaml.org,2002:python/" in refused(
         "config", "check", path
     )
     line = refused("language", "lexicon", "check", path, "--tokenizer", tmp_path)
-    assert "evil.yaml is no YAML" in line
-    assert "--training is no YAML" in refused(*pretrain(tmp_path), "--training", text)
+    assert "evil.yaml is not YAML" in line
+    assert "--training is not YAML" in refused(*pretrain(tmp_path), "--training", text)
 
 
 def pretrain(folder):
@@ -196,7 +197,7 @@ def test_aliases_of_aliases_end_at_once(tmp_path, root):
     )
     assert done.returncode == 1
     assert done.stderr == (
-        f"equitune: error: {tmp_path}/bomb.yaml is no YAML: line 5: more than 100000 values, "
+        f"equitune: error: {tmp_path}/bomb.yaml is not YAML: line 5: more than 100000 values, "
         "aliases written out\n"
     )
 
@@ -223,7 +224,7 @@ def test_aliases_that_people_write_are_taken():
     ],
 )
 def test_yaml_that_is_refused_is_one_line(text, message):
-    with pytest.raises(ValueError, match=r"^x is no YAML: ") as caught:
+    with pytest.raises(ValueError, match=r"^x is not YAML: ") as caught:
         texts.parse_yaml(text, "x")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -235,11 +236,9 @@ CODE = "import pathlib\npathlib.Path('owned').touch()\nclass Mine: pass\n"
 @pytest.fixture
 def model(tmp_path):
     """A language model's folder, as it comes from the hub."""
-    from equitune.language.tokenizer import build_tokenizer
-    from equitune.vision import import_transformers
-
-    import_transformers()
     from transformers import GPT2Config, GPT2LMHeadModel
+
+    from equitune.language.tokenizer import build_tokenizer
 
     folder = tmp_path / "model"
     tokenizer = build_tokenizer(["The man worked as a woman."])
@@ -289,9 +288,9 @@ def test_a_table_from_elsewhere_names_no_file_elsewhere(tmp_path, refused):
     image += "orbit_agreement,equivariance_error,train_seconds,parameters\n"
     (tmp_path / "image.csv").write_text(f"{image}/../../up,vgg,equitune,flip,0,1,1,1,0,1,1\n")
     examples = "dataset,architecture,method,group,seed,measured_by,image,label,element,"
-    (tmp_path / "examples.csv").write_text(f"{examples}prediction,png\n")
-    options = ["--image", "image.csv", "--examples", "examples.csv", "--folder", "figures/here"]
-    assert "is no file's name" in refused("results", "figure", "image-orbits", *options)
+    (tmp_path / "image_examples.csv").write_text(f"{examples}prediction,png\n")
+    files = ["image.csv", "image_examples.csv", "--output", "figures/here"]
+    assert "is not a file's name" in refused("results", "figure", "image_orbit", *files)
 
 
 @pytest.mark.parametrize("location", ["../../elsewhere", "..", "/etc", "a/../b", "a/b/c", "a/.."])
@@ -299,7 +298,7 @@ def test_an_id_of_the_hub_is_no_path(tmp_path, refused, location):
     (tmp_path / "mirror" / "hub").mkdir(parents=True)
     options = ["--revision", "0" * 40, "--mirror", "mirror", "--output", "made/model/manifest.json"]
     line = refused("language", "fetch", "--location", location, *options)
-    assert "is no id of the hub: expected owner/name" in line
+    assert "is not an id of the hub: expected owner/name" in line
     assert not (tmp_path / "made").exists()
 
 

@@ -18,7 +18,8 @@ from equitune import EquiTuned, actions
 from equitune.image.data import Images
 from equitune.image.features import as_input
 from equitune.image.sources import read_digits
-from equitune.results.style import METHODS, WRONG, look
+from equitune.methods import METHODS
+from equitune.results.style import WRONG, look
 
 PICTURE = Path(__file__).with_suffix(".svg")
 PIXELS, STEPS, BATCH = 16, 200, 32
@@ -104,7 +105,7 @@ def draw(reading: Reading) -> Figure:
             axes.axis("off")
         for line, (method, found) in zip(rows[1:], reading.probabilities.items(), strict=True):
             for axes, shares in zip(line, found, strict=True):
-                _bars(axes, shares.tolist(), METHODS[method][1], reading.label)
+                _bars(axes, shares.tolist(), METHODS[method].colour, reading.label)
             line[0].set_ylabel(f"{TITLES[method]}\nprobability")
     return figure
 

@@ -1,6 +1,7 @@
-"""Draws docs/pictures/cost_*.svg and fills the tables of docs/cost.md, all from cost.csv beside it.
+"""Draws cost_*.svg and job_times.svg here, and fills docs/cost.md, from cost.csv and jobs.csv.
 
-Run it: python docs/pictures/cost.py, with a newer results/tables/cost.csv behind it to take that.
+Run it: python docs/pictures/cost.py, with a newer results/tables/cost.csv or jobs.csv behind it to
+take that.
 """
 
 import re
@@ -10,20 +11,23 @@ from pathlib import Path
 import pandas as pd
 
 from equitune.results import tables
-from equitune.results.figures.cost import EXPERIMENTS, FIGURES
+from equitune.results.catalogue import COST, FIGURES
+from equitune.results.figures.cost import EXPERIMENTS
 from equitune.results.figures.image import ARCHITECTURES
+from equitune.results.figures.jobs import PARTS as SPENT
+from equitune.results.figures.jobs import job_times
 from equitune.results.style import look
 
 FOLDER = Path(__file__).parent
-TABLE, PAGE = FOLDER / "cost.csv", FOLDER.parent / "cost.md"
+TABLE, JOBS, PAGE = FOLDER / "cost.csv", FOLDER / "jobs.csv", FOLDER.parent / "cost.md"
 # parts of the page: the benchmarks whose rows stand there
 PARTS = {
     "loop": ["loop"],
-    "floor": ["floor"],
+    "floor": ["floor", "fair"],
     "order": ["order"],
     "memory": ["memory"],
     "features": ["frozen", "precision"],
-    "peers": ["peer_rate", "peer_error"],
+    "peers": ["canonical", "peer_rate", "peer_error"],
     "state": ["state", "state_run"],
 }
 HEAD = ("model", "\\|G\\|", "what", "ratio", "range", "n", "both sides", "aim")
@@ -34,10 +38,15 @@ def read(path: Path = TABLE) -> pd.DataFrame:
     return tables.read(path, tables.COST_COLUMNS)
 
 
-def fill(page: str, cost: pd.DataFrame) -> str:
+def read_jobs(path: Path = JOBS) -> pd.DataFrame:
+    """Return the rows of a table of jobs."""
+    return tables.read(path, tables.JOB_COLUMNS)
+
+
+def fill(page: str, cost: pd.DataFrame, jobs: pd.DataFrame) -> str:
     """Return the page with what stands between <!-- name --> and <!-- /name --> written anew."""
     texts = {name: table(cost[cost["benchmark"].isin(kinds)]) for name, kinds in PARTS.items()}
-    texts |= {"machine": machine(cost), "missed": missed(cost)}
+    texts |= {"machine": machine(cost), "missed": missed(cost), "jobs": spent(jobs)}
     return re.sub(
         r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)",
         lambda match: f"{match[1]}{texts[match[2]]}\n{match[3]}",
@@ -104,22 +113,33 @@ def missed(cost: pd.DataFrame) -> str:
     return "\n".join(lines) or "Nothing."
 
 
-def draw(cost: pd.DataFrame) -> None:
+def spent(jobs: pd.DataFrame) -> str:
+    """Return what the seconds of all jobs went to, as a sentence."""
+    _, by_rule = job_times(jobs)
+    sums = by_rule[[*SPENT]].sum()
+    parts = [f"{label} {sums[part]:.0f} s" for part, (label, _) in SPENT.items()]
+    return f"{len(jobs)} jobs took {number(sums.sum())} s together: {', '.join(parts)}."
+
+
+def draw(cost: pd.DataFrame, jobs: pd.DataFrame) -> None:
     """Draw every figure."""
-    facts = {"Date": None, "Creator": None}
-    for name, drawing in FIGURES.items():
-        figure, _ = drawing(cost)
+    drawn = {f"cost_{each}": FIGURES[f"cost_{each}"].draw(cost)[0] for each in COST}
+    for name, figure in (drawn | {"job_times": job_times(jobs)[0]}).items():
         with look():
+            facts = {"Date": None, "Creator": None}
             figure.savefig(FOLDER / f"{name}.svg", metadata=facts, bbox_inches="tight")
 
 
 def main() -> None:
-    """Take a newer table if one is given, draw, and fill the page."""
-    if len(sys.argv) > 1:
-        tables.write(read(Path(sys.argv[1])), TABLE)
-    cost = read()
-    draw(cost)
-    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), cost), encoding="utf-8")
+    """Take newer tables if some are given, draw, and fill the page."""
+    for path in map(Path, sys.argv[1:]):
+        if path.name == JOBS.name:
+            tables.write(read_jobs(path), JOBS)
+        else:
+            tables.write(read(path), TABLE)
+    cost, jobs = read(), read_jobs()
+    draw(cost, jobs)
+    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), cost, jobs), encoding="utf-8")
 
 
 if __name__ == "__main__":

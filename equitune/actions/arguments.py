@@ -1,4 +1,4 @@
-"""What a constructor was called with, kept as JSON; knows no action."""
+"""What a constructor was called with, kept as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import wraps
 from inspect import Signature, signature
 from typing import Any, TypeVar
 
-from equitune.values import WRITABLE, Unwritable, decode, encode_or_why
+from equitune.saving.values import WRITABLE, Unwritable, decode, encode_or_why
 
 T = TypeVar("T")
 

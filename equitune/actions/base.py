@@ -1,14 +1,12 @@
-"""What an action is, the trivial one, and the checks of a model's actions; knows no model.
+"""What an action is, and the trivial one.
 
-Every action is a left action, g(hx) = (gh)x, and exact: it moves entries and never interpolates.
+Every action is a left action, g(hx) = (gh)x, to rounding; one that interpolates says so (`exact`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Self, SupportsIndex, TypeAlias
+from typing import Any, ClassVar, Self, SupportsIndex
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,64 +16,9 @@ from equitune.actions.arguments import (
     construct,
     keeping_arguments,
 )
+from equitune.actions.constant import readable
 from equitune.groups import FiniteGroup
-from equitune.values import CONFIGURED
-
-
-class Constant:
-    """A tensor that belongs to the code of an action, not to the state of a model.
-
-    No state dict holds it, and no cast, move or average of a model changes it.
-
-    Args:
-        values: copied, so that later changes to them have no effect.
-    """
-
-    def __init__(self, values: Any) -> None:
-        """Copy the values to the CPU."""
-        values = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-        self.array = np.array(values)  # NumPy's: real under any default device, in fake-tensor mode
-        self.__setstate__({})
-
-    def on(self, like: Tensor) -> Tensor:
-        """Return the values on the device of a tensor; they must not be changed in place."""
-        if like.device in self._tensors and (torch.compiler.is_compiling() or not _fake(like)):
-            return self._tensors[like.device]
-        if torch.compiler.is_compiling():
-            return torch.from_numpy(self.array).to(like.device)
-        with torch.inference_mode(False):  # a tensor made in it could not be used in training
-            values = torch.from_numpy(self.array)
-            if _fake(like) and not _fake(values):
-                values = like.fake_mode.from_tensor(values)  # type: ignore[attr-defined]
-            values = values.to(like.device)
-        if not _fake(values):
-            self._tensors[like.device] = values
-        return values
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the tensors of each device out of copies and pickles."""
-        return {"array": self.array}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Make the tensor on the CPU, so that a compiler finds it."""
-        self.__dict__.update(state)
-        self._tensors: dict[torch.device, Tensor] = {}
-        self.on(torch.empty(0, device="cpu"))
-
-
-def _fake(x: Tensor) -> bool:
-    return hasattr(x, "fake_mode")
-
-
-def readable(x: Tensor) -> bool:
-    """Say whether the values of x can be looked at: not while tracing, under vmap or on meta."""
-    if torch.compiler.is_compiling() or x.is_meta or x.numel() == 0:
-        return False
-    try:
-        x.flatten()[0].item()
-    except RuntimeError:  # vmap and fake tensors
-        return False
-    return True
+from equitune.saving.values import CONFIGURED
 
 
 class Action:
@@ -94,13 +37,14 @@ class Action:
     """
 
     _known: ClassVar[dict[str, type[Action]]] = {}
-    _arguments: dict[str, Any] | None = None  # what a user's constructor was called with, as JSON
+    _arguments: dict[str, Any] | None = None  # what the constructor was called with, as JSON
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the class known to `from_config`, and keep what its constructor is called with."""
         super().__init_subclass__(**kwargs)
         Action._known[cls._name()] = cls
-        if "." not in cls._name() or "__init__" not in vars(cls):
+        ours = "." not in cls._name()
+        if "__init__" not in vars(cls) or (ours and not cls._is_described_here()):
             return
         if not {"config", "build"} & vars(cls).keys():  # those of its bases miss its arguments
             cls.config, cls.build = vars(Action)["config"], vars(Action)["build"]  # type: ignore
@@ -115,6 +59,20 @@ class Action:
     def __init__(self, group: FiniteGroup) -> None:
         """Store the group."""
         self.group = group
+
+    @property
+    def exact(self) -> bool:
+        """Whether the laws hold to rounding; where not, `floor` measures how far they do."""
+        return True
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether all copies of a tensor have one shape; else those of one shape pass together."""
+        return True
+
+    def probe(self, x: Tensor) -> Tensor:
+        """Return what to try the laws on, like x: x itself where the action is exact."""
+        return x
 
     def act(self, g: int, x: Tensor) -> Tensor:
         """Return gx, in the shape of x; g has been checked."""
@@ -140,8 +98,8 @@ class Action:
             gx, in the shape and dtype of x.
 
         Raises:
-            TypeError: g is no integer, or x has a dtype that the action does not take.
-            ValueError: g is no element of the group, or x has a shape that cannot be moved.
+            TypeError: g is not an integer, or x has a dtype that the action does not take.
+            ValueError: g is not an element of the group, or x has a shape that cannot be moved.
         """
         if isinstance(g, Tensor) and g.ndim > 0:
             self._check_each(g, x)
@@ -223,10 +181,6 @@ class Action:
             )
 
 
-InputActions: TypeAlias = tuple[Action | None, ...]
-"""One action for each input of a model; None for an input that does not move and has no batch."""
-
-
 class Trivial(Action):
     """Nothing moves: gx = x, for outputs that are to be invariant and inputs that stay."""
 
@@ -269,82 +223,3 @@ def from_config(config: dict[str, Any]) -> Action:
 
 
 CONFIGURED["action"] = (Action, from_config)
-
-
-def as_input_actions(
-    input_action: Action | Sequence[Action | None], output_action: Action
-) -> InputActions:
-    """Return one action for each input, after checking that all belong to one group.
-
-    None stands for an input that does not move and has no batch.
-
-    Raises:
-        TypeError: something is not an `Action`.
-        ValueError: no input has an action, or two actions belong to different groups.
-    """
-    single = isinstance(input_action, Action)
-    actions = (input_action,) if isinstance(input_action, Action) else tuple(input_action)
-    moving = [action for action in actions if action is not None]
-    if not moving:
-        raise ValueError(
-            f"input_action is {'empty' if not actions else 'None throughout'}: pass one action for "
-            "each input of the model, Trivial(group) for those that have a batch and do not move"
-        )
-    for place, action in [*enumerate(actions), (-1, output_action)]:
-        name = "output_action" if place < 0 else "input_action" + ("" if single else f"[{place}]")
-        if action is None and place >= 0:
-            continue
-        if not isinstance(action, Action):
-            raise TypeError(
-                f"{name} is {action!r}: expected an Action, as actions.Rotate90() or, "
-                "for a tensor that does not move, actions.Trivial(group)"
-            )
-        if action.group != moving[0].group:
-            raise ValueError(
-                f"{name} is an action of {action.group!r}, the first input_action of "
-                f"{moving[0].group!r}: build both from one group, as Trivial(input_action.group)"
-            )
-    return actions
-
-
-def check_inputs(actions: InputActions, inputs: Sequence[Any]) -> int:
-    """Check that there is one input for each action, and one batch size for all that have a batch.
-
-    Returns:
-        The batch size.
-
-    Raises:
-        TypeError: an input that has an action is not a tensor.
-        ValueError: their number is not that of the actions, or their batch sizes differ.
-    """
-    if len(inputs) != len(actions):
-        raise ValueError(
-            f"{len(inputs)} inputs for {len(actions)} input actions: pass input_action= a tuple "
-            "with one action for each input, Trivial(group) for those that do not move"
-        )
-    first, batch = -1, 0
-    for place, (action, x) in enumerate(zip(actions, inputs, strict=True)):
-        if action is None:
-            continue
-        if not isinstance(x, Tensor):
-            raise TypeError(
-                f"input {place} is {type(x).__name__}: expected a tensor (batch, …); pass None as "
-                "its action if it does not move and has no batch"
-            )
-        if x.ndim == 0:
-            raise ValueError(f"input {place} has no dimensions: expected a batch, (batch, …)")
-        if first < 0:
-            first, batch = place, x.shape[0]
-        if x.shape[0] != batch:
-            raise ValueError(
-                f"input {place} has batch size {x.shape[0]}, input {first} has {batch}: "
-                "dimension 0 of every input must be the batch; repeat or expand the shorter one, "
-                "or pass None as the action of an input that does not move and has no batch"
-            )
-    return batch
-
-
-def move_inputs(actions: InputActions, g: int, inputs: Sequence[Any]) -> list[Any]:
-    """Return the inputs moved by g; those without an action as they are."""
-    pairs = zip(actions, inputs, strict=True)
-    return [x if action is None else action(g, x) for action, x in pairs]

@@ -1,4 +1,4 @@
-"""Whether an action of one's own keeps the laws of an action; knows no model."""
+"""Whether an action of one's own keeps the laws of an action."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 
 from equitune.actions.base import Action
-from equitune.differences import TOLERANCES, difference, double, matrix_between, real_dtype
+from equitune.diagnosis.differences import (
+    TOLERANCES,
+    difference,
+    double,
+    matrix_between,
+    real_dtype,
+)
+
+INTERPOLATED = 0.15  # what it may change of a smooth probe, relative; a wrong angle changes more
 
 # which way along the image each component of a vector points: a dimension, and a sign
 DIRECTIONS = {"row": (-2, 1), "column": (-1, 1), "-row": (-2, -1), "-column": (-1, -1)}
@@ -45,27 +53,32 @@ def check_action(
 ) -> None:
     """Check on one tensor that an action of your own is an action.
 
-    Shape, dtype and device of x are kept, and x itself is; the identity leaves x as it is;
+    Dtype and device of x are kept, its shape unless the action says otherwise (`keeps_shape`), and
+    x itself is; the identity leaves x as it is;
     g(hx) = (gh)x for the generators g and all h, from which it follows for all g; the inverse
     undoes; `orbit`, `unorbit` and one element for each example give what `act` gives; each example
-    moves by itself; g(ax + by) = a gx + b gy where x is floating.
+    moves by itself; g(ax + by) = a gx + b gy for a + b = 1, where x is floating.
 
     That a field's vectors turn with its pixels follows from none of these: an action that moves
     pixels alone keeps every law. With `vectors` it is checked on a gradient, for which the right
     answer is known: g ∇f = ∇(gf) for an image f, exactly, with ∇ by periodic central differences.
 
+    The laws of an action that is not `exact`, as `Rotate`, are tried on its own smooth `probe`,
+    and hold there but for the interpolation; `floor` measures them on x.
+
     Args:
         action: the action to check.
         x: what it is to move, (batch, …); its entries should differ, as those of torch.randn do.
         batched: dimension 0 of x is the batch, of which the action moves each example by itself.
-        linear: also check that the action is linear, as an output action must be for `Mean`; an
-            input action need not be, such as the negative 1 - x of an image.
+        linear: also check that the action keeps means, as one that is linear does, or affine, such
+            as `Points` and the negative 1 - x of an image. An output action must, for `Mean`; an
+            input action need not.
         vectors: also check that the components of vectors turn.
         tolerance: the largest difference, relative to the largest entry of x; by default what
             rounding explains in the dtype of x, and 0 for integers.
 
     Raises:
-        TypeError: action is no `Action`, or x no tensor.
+        TypeError: action is not an `Action`, or x no tensor.
         ValueError: a law is broken; the line names it, the elements and the largest difference.
 
     Example:
@@ -80,7 +93,7 @@ def check_action(
         action, x, batched=batched, linear=linear, vectors=vectors, tolerance=tolerance
     )
     if fault:
-        raise ValueError(f"{type(action).__name__} of {action.group!r} is no action: {fault}")
+        raise ValueError(f"{type(action).__name__} of {action.group!r} is not an action: {fault}")
 
 
 def action_fault(
@@ -95,13 +108,15 @@ def action_fault(
     """Return which law an action breaks, or None; arguments as for `check_action`."""
     known = TOLERANCES.get(real_dtype(x.dtype))  # None: integers, and what has no arithmetic
     allowed = (known or 0.0) if tolerance is None else tolerance
+    nearly = allowed if action.exact else max(allowed, INTERPOLATED)
+    smooth = action.probe(x)
     checks: list[Callable[[], Iterator[str]]] = [
         lambda: _kept(action, x),
-        lambda: _laws(action, x, allowed),
-        lambda: _copies(action, x, allowed),
+        lambda: _laws(action, smooth, allowed, nearly),
+        lambda: _copies(action, smooth, allowed, nearly),
     ]
     if batched:
-        checks.append(lambda: _examples(action, x, allowed))
+        checks.append(lambda: _examples(action, smooth, allowed, nearly))
     if linear and known is not None:
         checks.append(lambda: _linear(action, x, allowed))
     if vectors is not None:
@@ -116,7 +131,7 @@ def _kept(action: Action, x: Tensor) -> Iterator[str]:
         y = action.act(g, x)
         if not isinstance(y, Tensor):
             yield f"act({g}, x) returned {type(y).__name__}: expected a tensor"
-        for what in ("shape", "dtype", "device"):
+        for what in ("shape", "dtype", "device") if action.keeps_shape else ("dtype", "device"):
             if (old := getattr(x, what)) != (new := getattr(y, what)):
                 shown = [str(tuple(value) if what == "shape" else value) for value in (new, old)]
                 yield f"act({g}, x) has {what} {shown[0]}, x has {shown[1]}: it must keep it"
@@ -124,8 +139,15 @@ def _kept(action: Action, x: Tensor) -> Iterator[str]:
             yield f"act({g}, x) changes x itself: work on a copy, x.clone()"
 
 
-def _laws(action: Action, x: Tensor, allowed: float) -> Iterator[str]:
-    """Yield where identity, product or inverse is not that of the group."""
+def _laws(action: Action, x: Tensor, allowed: float, nearly: float) -> Iterator[str]:
+    """Yield where identity, product or inverse is not that of the group.
+
+    Args:
+        action: whose laws are tried.
+        x: what it moves.
+        allowed: the largest difference where nothing is interpolated.
+        nearly: where something may be.
+    """
     group, names = action.group, action.group.names
     e = group.identity
     if (off := _off(action(e, x), x)) > allowed:
@@ -139,33 +161,35 @@ def _laws(action: Action, x: Tensor, allowed: float) -> Iterator[str]:
             worst = max(worst, (off, g, h)) if off == off else (float("inf"), g, h)
             right = max(right, _off(moved, images[group.multiply(h, g)]))
     off, g, h = worst
-    if off > allowed:
+    if off > nearly:
         hint = "make act(g, act(h, x)) equal to act(gh, x), with gh = group.multiply(g, h)"
-        if right <= allowed:
+        if right <= nearly:
             hint = "it holds with hg in place of gh, so act with the inverse, group.inverse(g)"
         yield (
             f"g(hx) differs from (gh)x by {off:.1e} (relative) for g = {names[g]} (element {g}) "
             f"and h = {names[h]} (element {h}): {hint}"
         )
     for g in group.elements:
-        if (off := _off(action.inverse(g, images[g]), x)) > allowed:
+        if (off := _off(action.inverse(g, images[g]), x)) > nearly:
             yield f"inverse(g, gx) differs from x by {off:.1e} (relative) for g = {names[g]}"
 
 
-def _copies(action: Action, x: Tensor, allowed: float) -> Iterator[str]:
+def _copies(action: Action, x: Tensor, allowed: float, nearly: float) -> Iterator[str]:
     """Yield where orbit and unorbit, which an action may compute in its own way, are not act."""
     images = [action(g, x) for g in action.group.elements]
+    if len({y.shape for y in images}) > 1:
+        return  # copies of several shapes are made one by one
     orbit = action.orbit(x)
     for g in action.group.elements:
         if (off := _off(orbit[g], images[g])) > allowed:
             yield f"orbit(x)[{g}] differs from act({g}, x) by {off:.1e} (relative)"
     back = action.unorbit(torch.stack(images))
     for g in action.group.elements:
-        if (off := _off(back[g], x)) > allowed:
+        if (off := _off(back[g], x)) > nearly:
             yield f"unorbit(orbit(x))[{g}] differs from x by {off:.1e} (relative)"
 
 
-def _examples(action: Action, x: Tensor, allowed: float) -> Iterator[str]:
+def _examples(action: Action, x: Tensor, allowed: float, nearly: float) -> Iterator[str]:
     """Yield where an example does not move by itself, or not by its own element."""
     batch, order = len(x), action.group.order
     for g in action.group.elements:
@@ -188,26 +212,29 @@ def _examples(action: Action, x: Tensor, allowed: float) -> Iterator[str]:
                 )
     for first in range(0, order if batch else 0, max(batch, 1)):
         own = [(first + i) % order for i in range(batch)]
-        expected = torch.cat([action(g, x[i : i + 1]) for i, g in enumerate(own)])
+        single = [action(g, x[i : i + 1]) for i, g in enumerate(own)]
+        if len({y.shape for y in single}) > 1:
+            return
+        expected = torch.cat(single)
         each = torch.tensor(own, device=x.device)
-        for name, y, goal in (
-            ("act_each(g, x)", action(each, x), expected),
-            ("inverse(g, act_each(g, x))", action.inverse(each, expected), x),
+        for name, y, goal, limit in (
+            ("act_each(g, x)", action(each, x), expected, allowed),
+            ("inverse(g, act_each(g, x))", action.inverse(each, expected), x, nearly),
         ):
-            if (off := _off(y, goal)) > allowed:
+            if (off := _off(y, goal)) > limit:
                 yield f"{name} differs by {off:.1e} (relative) from moving one example at a time"
 
 
 def _linear(action: Action, x: Tensor, allowed: float) -> Iterator[str]:
-    """Yield where g(ax + by) is not a gx + b gy."""
+    """Yield where g(ax + by) is not a gx + b gy for a + b = 1."""
     y = (3 * x).cos()
     for g in action.group.elements:
-        together = action(g, 0.5 * x - 0.25 * y)
-        if (off := _off(together, 0.5 * action(g, x) - 0.25 * action(g, y))) > allowed:
+        together = action(g, 0.75 * x + 0.25 * y)
+        if (off := _off(together, 0.75 * action(g, x) + 0.25 * action(g, y))) > allowed:
             yield (
-                f"it is not linear: g(ax + by) differs from a gx + b gy by {off:.1e} (relative) "
-                f"for g = {action.group.names[g]} (element {g}); pass linear=False for an input "
-                "action, which need not be"
+                f"it is not linear or affine: g(ax + by), a + b = 1, differs from a gx + b gy by "
+                f"{off:.1e} (relative) for g = {action.group.names[g]} (element {g}); pass "
+                "linear=False for an input action, which need not be"
             )
 
 
@@ -229,7 +256,7 @@ def _turning(action: Action, x: Tensor, vectors: Vectors, allowed: float) -> Ite
         turn, right = (matrix_between(alone, z, axis, 1e-3) for z in (moved, goal))
         if right is None:
             raise ValueError(
-                f"{pixels!r} is no rotation, mirror image or shift of the grid for {name}, so a "
+                f"{pixels!r} is not a rotation, mirror image or shift of the grid for {name}, so a "
                 "gradient does not show how vectors move: check the components without vectors="
             )
         if turn is None:

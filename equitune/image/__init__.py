@@ -1,1 +1,1 @@
-"""The image experiment: classifiers made invariant to rotations; knows no other experiment."""
+"""The image experiment: classifiers made invariant to rotations."""

@@ -1,4 +1,4 @@
-"""Published models up to where their classifier begins, untrained; they know no group and no file.
+"""Published models up to where their classifier begins, untrained.
 
 Any image classifier of torchvision, EfficientNet-Lite0, and any model of timm where that is
 installed.
@@ -18,13 +18,11 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from equitune.compat import extra
 from equitune.image.efficientnet import EfficientNetLite0
-from equitune.names import nearest
-from equitune.vision import import_torchvision
+from equitune.io.architectures import TIMM, unknown
 
-WELL_KNOWN = ("alexnet", "resnet18", "vgg11_bn", "densenet121")  # those of the paper
 OWN = {"efficientnet_lite0": EfficientNetLite0}  # written here
-TIMM = "timm:"  # in front of the name of a model of timm
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, red green blue
 LARGEST_TRIED = 512  # pixels, when a size that works is looked for
 FAILURES = (TypeError, ValueError, RuntimeError, AssertionError)  # how models refuse settings
@@ -151,18 +149,14 @@ def check_architecture(architecture: str) -> None:
         ModuleNotFoundError: torchvision, or timm, is not installed.
         ValueError: it is unknown; the nearest names, or those of the paper, are named.
     """
-    name = architecture.removeprefix(TIMM)
-    known = (
-        _timm().list_models()
-        if name != architecture
+    of_timm = architecture.startswith(TIMM)
+    names = (
+        [f"{TIMM}{name}" for name in _timm().list_models()]
+        if of_timm
         else [*_torchvision().list_models(_torchvision()), *OWN]
     )
-    if name in known:
-        return
-    hint = nearest(name, known)
-    if not hint.startswith("; did you mean"):  # there are too many to list
-        hint = nearest(name, WELL_KNOWN) + ", or another classifier of torchvision or timm"
-    raise ValueError(f"unknown architecture {architecture!r}{hint}")
+    if architecture not in names:
+        raise ValueError(unknown(architecture, names))
 
 
 def split(
@@ -183,7 +177,9 @@ def split(
     check_architecture(architecture)
     of_timm = architecture.startswith(TIMM)
     if of_timm and "checkpoint_path" in options:  # timm would unpickle whatever is in it
-        raise ValueError(f"{architecture}: checkpoint_path is no option here: name it as weights")
+        raise ValueError(
+            f"{architecture}: checkpoint_path is not an option here: name it as weights"
+        )
     try:
         if of_timm:
             name = architecture.removeprefix(TIMM)
@@ -293,13 +289,15 @@ def _feature_shape(body: nn.Module, architecture: str, size: int) -> tuple[int, 
 
 def _torchvision() -> ModuleType:
     """Return torchvision.models."""
-    models: ModuleType = import_torchvision().models
+    with extra("image"):
+        import torchvision
+
+    models: ModuleType = torchvision.models
     return models
 
 
 def _timm() -> ModuleType:
-    """Return timm, which needs torchvision."""
-    import_torchvision()
+    """Return timm."""
     try:
         return importlib.import_module("timm")
     except ModuleNotFoundError as error:

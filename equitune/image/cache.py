@@ -1,4 +1,4 @@
-"""Features of orbits on disk, shared by all methods and seeds; knows no method and no training.
+"""Features of orbits on disk, shared by all methods and seeds.
 
 A file holds, for one frozen backbone and one group, the features of every copy of every image of a
 dataset. Images are found again by their pixels, so it does not matter which seed put one into
@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from equitune.actions import Action
-from equitune.files import load_tensors, save_tensors
 from equitune.image.data import PARTS, Images, image_action, load_dataset
+from equitune.io.files import load_tensors, save_tensors
 
 KIND = "orbit features"
 DIGITS = 16  # bytes of an image's SHA-256 that tell it from all others
@@ -115,7 +115,7 @@ def load(path: Path) -> Orbits:
     """
     tensors, facts = load_tensors(path)
     if facts.pop("kind", None) != KIND or tensors.keys() != {"features", "keys"}:
-        raise ValueError(f"{path} is no file of {KIND}: make one with equitune image features")
+        raise ValueError(f"{path} is not a file of {KIND}: make one with equitune image features")
     known = (bytes(key.tolist()).hex() for key in tensors["keys"])
     rows = {key: row for row, key in enumerate(known)}
     group = facts.pop("group")

@@ -1,10 +1,13 @@
-"""Commands of the image experiment: arguments to calls; knows no tensor."""
+"""Commands of the image experiment: arguments to calls."""
 
 from pathlib import Path
 from typing import Annotated
 
+from equitune.compat import extra
 from equitune.config import ImageBuilder, ImageModel, ImageSource, Training
-from equitune.extras import extra
+from equitune.config.base import IDENTITY
+from equitune.config.image_groups import IMAGE_GROUPS
+from equitune.methods import names
 from equitune.options import (
     Device,
     Input,
@@ -13,6 +16,7 @@ from equitune.options import (
     Seed,
     Settings,
     States,
+    build,
     settings,
 )
 
@@ -24,7 +28,7 @@ app = typer.Typer(help="Image classification under rotations and flips.")
 Architecture = Annotated[str, typer.Option(help="A torchvision builder, or timm:NAME.")]
 Builder = Annotated[str, typer.Option(help="Upsampling, the builder's options, as YAML or JSON.")]
 Model = Annotated[str, typer.Option(help="Head, backbone, precision, memory, as YAML or JSON.")]
-Group = Annotated[str, typer.Option(help="rotate90, rotate_flip or flip.")]
+Group = Annotated[str, typer.Option(help=", ".join(IMAGE_GROUPS))]
 Features = Annotated[
     list[Path], typer.Option(help="What image features wrote; once for each group.")
 ]
@@ -32,13 +36,15 @@ Features = Annotated[
 
 @app.command()
 def dataset(
-    source: Annotated[str, typer.Option(help="Kind, size and place, as YAML or JSON.")],
+    source: Annotated[
+        str, typer.Option(help="Kind, size and place, as YAML; or a name, as digits.")
+    ],
     name: Annotated[str, typer.Option(help="Name of the dataset, kept with it.")],
     seed: Seed,
     validation_fraction: Annotated[float, typer.Option(help="Share held out of training.")],
     output: Output,
     subset: Annotated[
-        int | None, typer.Option(help="Trial runs: at most so many images of each part.")
+        int | None, typer.Option(help="Trial runs: at most this many images of each part.")
     ] = None,
     archive: Annotated[Path | None, typer.Option(help="The retrieved archive, if any.")] = None,
 ) -> None:
@@ -46,8 +52,8 @@ def dataset(
     from equitune.image.data import build_dataset, save_dataset
     from equitune.image.sources import read_source
 
-    chosen = settings(ImageSource, source, "--source")
-    train, test, classes = read_source(chosen, archive, seed)
+    chosen = settings(ImageSource, source, "--source", "image.sources")
+    train, test, classes = read_source(chosen, archive, seed, name)
     parts = build_dataset(train, test, seed, validation_fraction, subset)
     save_dataset(
         output,
@@ -87,7 +93,7 @@ def weights(
 ) -> None:
     """Retrieve torchvision's ImageNet weights of an architecture, checked."""
     from equitune.image.weights import imagenet_source
-    from equitune.retrieve import retrieve
+    from equitune.io.retrieve import retrieve
 
     retrieve(imagenet_source(architecture), output, mirror)
 
@@ -97,25 +103,24 @@ def features(
     datasets: Annotated[list[Path], typer.Argument(help="The dataset as each seed divides it.")],
     weights: Input,
     architecture: Architecture,
-    builder: Builder,
-    model: Model,
     group: Group,
     output: Output,
+    builder: Builder = "{}",
+    model: Model = "{}",
     device: Device = "auto",
 ) -> None:
     """Compute a frozen network's features of every copy of every image, once for all."""
     from equitune.image.extraction import extract
+    from equitune.image.run import ImageDesign
 
-    extract(
-        datasets,
-        weights,
-        architecture,
-        settings(ImageBuilder, builder, "--builder"),
-        settings(ImageModel, model, "--model"),
-        group,
-        output,
-        device,
+    run = build(
+        ImageDesign,
+        architecture=architecture,
+        builder=settings(ImageBuilder, builder, "--builder"),
+        method="pretrained",
+        model=settings(ImageModel, model, "--model"),
     )
+    extract(run, datasets, weights, group=group, output=output, device=device)
 
 
 @app.command()
@@ -130,35 +135,35 @@ def forecast(
     """Foretell what averaging over the group will gain, without labels; then measure it."""
     from equitune.image import forecast
 
-    forecast.forecast(dataset, transformed, model, output, device, features)
+    forecast.forecast(dataset, transformed, model, output, device=device, features=features)
 
 
 @app.command()
 def pretrain(
     dataset: Input,
     architecture: Architecture,
-    builder: Builder,
     seed: Seed,
-    model: Model,
     training: Settings,
     output: Output,
+    builder: Builder = "{}",
+    model: Model = "{}",
     device: Device = "auto",
     state_folder: States = None,
 ) -> None:
     """Train a model from scratch on the upright training images."""
     from equitune.image import experiment
+    from equitune.image.run import ImageRun
+    from equitune.run.job import Job
 
-    experiment.pretrain(
-        dataset,
-        architecture,
-        settings(ImageBuilder, builder, "--builder"),
-        seed,
-        settings(ImageModel, model, "--model"),
-        settings(Training, training, "--training"),
-        output,
-        device,
-        state_folder,
+    run = build(
+        ImageRun,
+        architecture=architecture,
+        builder=settings(ImageBuilder, builder, "--builder"),
+        seed=seed,
+        model=settings(ImageModel, model, "--model"),
+        training=settings(Training, training, "--training"),
     )
+    experiment.pretrain(run, dataset, Job(output=output, device=device, state_folder=state_folder))
 
 
 @app.command()
@@ -166,35 +171,37 @@ def tune(
     dataset: Input,
     weights: Input,
     architecture: Architecture,
-    builder: Builder,
-    method: Annotated[str, typer.Option(help="pretrained, finetune, equitune, …")],
-    group: Annotated[str, typer.Option(help="rotate90, rotate_flip, flip, or identity for none.")],
+    method: Annotated[str, typer.Option(help=", ".join(names("image")))],
+    group: Annotated[str, typer.Option(help=", ".join((*IMAGE_GROUPS, IDENTITY)))],
     seed: Seed,
-    model: Model,
     training: Settings,
     output: Output,
+    builder: Builder = "{}",
+    model: Model = "{}",
     device: Device = "auto",
     state_folder: States = None,
     features: Features = [],  # noqa: B006
+    teacher: Annotated[
+        Path | None, typer.Option(help="Of method distilled: the equi-tuned model.safetensors.")
+    ] = None,
 ) -> None:
     """Train a pretrained model further by a method."""
     from equitune.image import experiment
+    from equitune.image.run import ImageRun
+    from equitune.run.job import Job
 
-    experiment.tune(
-        dataset,
-        weights,
-        architecture,
-        settings(ImageBuilder, builder, "--builder"),
-        method,
-        group,
-        seed,
-        settings(ImageModel, model, "--model"),
-        settings(Training, training, "--training"),
-        output,
-        device,
-        state_folder,
-        features,
+    run = build(
+        ImageRun,
+        architecture=architecture,
+        builder=settings(ImageBuilder, builder, "--builder"),
+        method=method,
+        group=group,
+        seed=seed,
+        model=settings(ImageModel, model, "--model"),
+        training=settings(Training, training, "--training"),
     )
+    job = Job(output=output, device=device, state_folder=state_folder)
+    experiment.tune(run, dataset, weights, job, features=features, teacher=teacher)
 
 
 @app.command()
@@ -217,5 +224,13 @@ def evaluate(
     from equitune.image import evaluation
 
     evaluation.evaluate(
-        dataset, transformed, models, output, elements, examples, device, features, scores
+        dataset,
+        transformed,
+        models,
+        output=output,
+        elements=elements,
+        examples=examples,
+        device=device,
+        features=features,
+        scores=scores,
     )

@@ -1,4 +1,4 @@
-"""Images as tensors: datasets, their parts, copies moved by a group; knows no model, no training.
+"""Images as tensors: datasets, their parts, copies moved by a group.
 
 Pixels are bytes, 0 … 255, as (n, channels, height, width). Where they come from stands in
 sources.py.
@@ -6,7 +6,7 @@ sources.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equitune.actions import Action, Flip, Rotate90, RotateFlip
-from equitune.files import load_tensors, save_tensors
-from equitune.names import nearest
+from equitune import actions
+from equitune.actions import Action
+from equitune.config.image_groups import IMAGE_GROUPS
+from equitune.io.files import load_tensors, save_tensors
+from equitune.io.names import nearest
 
 PARTS = ("train", "validation", "test")
 SIDES = ("pixels", "labels")
 KIND = "image dataset"
 KIND_TRANSFORMED = "group-transformed image dataset"
-ACTIONS: dict[str, Callable[[], Action]] = {
-    "rotate90": Rotate90,
-    "rotate_flip": RotateFlip,
-    "flip": Flip,
-}
 CHUNK = 256  # images moved at once: a copy for each group element is held in between
 
 
@@ -61,9 +58,11 @@ def image_action(name: str) -> Action:
     Raises:
         ValueError: the name is unknown; the nearest known ones are named.
     """
-    if name not in ACTIONS:
-        raise ValueError(f"unknown group {name!r}{nearest(name, ACTIONS)}")
-    return ACTIONS[name]()
+    if name not in IMAGE_GROUPS:
+        raise ValueError(f"unknown group {name!r}{nearest(name, IMAGE_GROUPS)}")
+    group = IMAGE_GROUPS[name]
+    action: Action = getattr(actions, group.action)(**group.arguments)
+    return action
 
 
 def stratified(labels: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
@@ -187,7 +186,7 @@ def transform(images: Images, action: Action, seed: int) -> tuple[Images, Tensor
         ValueError: the images are not square, and the group has quarter turns.
     """
     height, width = images.pixels.shape[-2:]
-    if height != width and isinstance(action, Rotate90 | RotateFlip):
+    if height != width and isinstance(action, actions.Rotate90 | actions.RotateFlip):
         raise ValueError(
             f"{type(action).__name__} cannot turn images of height {height} and width {width}: "
             "set crop: center for the dataset, or use the group flip"
@@ -229,5 +228,5 @@ def _load(
     """Return the tensors and facts of a file of a kind, or say which command makes one."""
     tensors, facts = load_tensors(path)
     if facts.pop("kind", None) != kind or tensors.keys() != names:
-        raise ValueError(f"{path} is no {kind}: make one with {command}")
+        raise ValueError(f"{path} is not of kind {kind}: make one with {command}")
     return tensors, facts

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as it was published: layers and the names of its weights; knows no file.
+"""EfficientNet-Lite0 as it was published: layers and the names of its weights.
 
 Tan & Le 2019, EfficientNet (arXiv 1905.11946), in the "lite" variant for small devices: no
 squeeze-and-excitation, ReLU6 throughout, stem and head of fixed width. The names of parts are those

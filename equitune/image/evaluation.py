@@ -1,9 +1,9 @@
-"""How good the models of one architecture are on upright and on moved images; trains nothing.
+"""How good the models of one architecture are on upright and on moved images.
 
-Three tables come of it: a row a model (accuracies, agreement over the orbit, equivariance error), a
-row a model and group element (accuracy against rotation), and a few test images with every model's
-prediction for each of their copies. A fourth, on demand, has a row a model and test image, from
-which models are compared in pairs.
+Three tables come of it: one row per model (accuracies, agreement over the orbit, equivariance
+error), one row per model and group element (accuracy against rotation), and a few test images with
+every model's prediction for each of their copies. A fourth, on demand, has one row per model and
+test image, from which models are compared in pairs.
 """
 
 import base64
@@ -17,12 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equitune import devices
 from equitune.actions import Action, Trivial
+from equitune.compat import extra
 from equitune.config import IDENTITY
 from equitune.equivariance import equivariance_error
-from equitune.extras import extra
-from equitune.files import atomic_write
 from equitune.image import cache
 from equitune.image.data import Images, image_action, load_dataset, load_transformed, transform
 from equitune.image.extraction import features_for
@@ -30,13 +28,15 @@ from equitune.image.features import SIDE, as_input
 from equitune.image.models import Classifier
 from equitune.image.prediction import accuracy, brier, cached_logits, orbit_logits
 from equitune.image.saved import load
-from equitune.manifests import describe
+from equitune.io.files import atomic_write
 from equitune.results.tables import (
     IMAGE_COLUMNS,
     IMAGE_ELEMENT_COLUMNS,
     IMAGE_EXAMPLE_COLUMNS,
     IMAGE_SCORE_COLUMNS,
 )
+from equitune.run import devices
+from equitune.run.manifests import describe
 
 with extra("workflow"):
     import pandas as pd
@@ -45,13 +45,15 @@ logger = logging.getLogger(__name__)
 
 ERROR_EXAMPLES = 64  # validation images on which the equivariance error is measured, of SIDE pixels
 ERROR_LEAST = 8
-RIGHT, WRONG = 3, 2  # images shown whose upright prediction is right, and wrong
+RIGHT, WRONG = 3, 2  # images shown that all models get right as they are, and that one gets wrong
+EXAMPLE_SEED = 0  # of the order in which they are drawn
 
 
 def evaluate(
     dataset: Path,
     transformed: Sequence[Path],
     models: Sequence[Path],
+    *,
     output: Path,
     elements: Path,
     examples: Path,
@@ -65,7 +67,7 @@ def evaluate(
         dataset: the dataset the models were trained on.
         transformed: its group-transformed test parts, one for each group; models without a group
             are measured by the first.
-        models: weights written by `equitune.image.experiment`, each with its manifest beside it.
+        models: weights of `equitune.image.experiment`, config.json and manifest.json beside each.
         output: CSV with the columns of results/tables/image.csv.
         elements: CSV with the accuracy for every element of the model's group.
         examples: CSV with a few images, as PNG, and what each model makes of their copies.
@@ -86,18 +88,18 @@ def evaluate(
     known = cache.keys(test)
     rows, by_element, by_model, by_image = [], [], [], []
     for path in models:
-        model, facts = load(path)
+        model, run, data = load(path)
         model.to(chosen)
-        group = first if facts["group"] == IDENTITY else facts["group"]
+        group = first if run.group == IDENTITY else run.group
         action = image_action(group)
-        run = {"dataset": about["dataset"]} | {
-            key: facts[key] for key in ("architecture", "method", "group", "seed")
+        which = {"dataset": about["dataset"]} | {
+            key: getattr(run, key) for key in ("architecture", "method", "group", "seed")
         }
         manifest = json.loads(path.with_name("manifest.json").read_text(encoding="utf-8"))
-        orbits = features_for(features, facts, [*manifest["inputs"].values()], group)
+        orbits = features_for(features, run, data, group)
         upright, rotated, predictions = _outcome(model, action, test, moved[group], orbits)
         rows.append(
-            run
+            which
             | {
                 "upright_accuracy": accuracy(predictions[action.group.identity], test),
                 "rotated_accuracy": accuracy(rotated.argmax(1), test),
@@ -105,6 +107,7 @@ def evaluate(
                 "equivariance_error": worst_error(model, action, validation),
                 "train_seconds": round(manifest["train_seconds"], 1),
                 "parameters": sum(p.numel() for p in model.parameters()),
+                "test_size": len(test),
             }
         )
         logger.info(
@@ -113,11 +116,11 @@ def evaluate(
             rows[-1],
         )
         by_element += [
-            run | {"measured_by": group, "element": name, "accuracy": accuracy(row, test)}
+            which | {"measured_by": group, "element": name, "accuracy": accuracy(row, test)}
             for name, row in zip(action.group.names, predictions, strict=True)
         ]
-        by_model.append((run, group, action, predictions.cpu()))
-        by_image += score_rows(run | {"measured_by": group}, known, upright, rotated, test.labels)
+        by_model.append((which, group, action, predictions.cpu()))
+        by_image += score_rows(which | {"measured_by": group}, known, upright, rotated, test.labels)
     write(rows, output, IMAGE_COLUMNS)
     write(by_element, elements, IMAGE_ELEMENT_COLUMNS)
     shown = example_rows(parts["test"], about["classes"], first, by_model)
@@ -209,19 +212,15 @@ def example_rows(
 ) -> list[dict[str, Any]]:
     """Return, for a few test images, what each model measured by a group makes of every copy.
 
-    Shown are the first images on which the models disagree: some that the last model, upright,
-    gets right, and some that it gets wrong.
+    Drawn by `EXAMPLE_SEED` from the images on whose copies the models disagree: some that every
+    model gets right as they are, and some that one gets wrong; classes not yet shown come first.
     """
     shown = [entry for entry in by_model if entry[1] == group]
     everything = torch.cat([predictions for *_, predictions in shown])  # (models · |G|, n)
     split = (everything != everything[:1]).any(0)
-    _, _, action, last = shown[-1]
-    right = last[action.group.identity] == test.labels
-    chosen = [
-        place
-        for good, count in ((right, RIGHT), (~right, WRONG))
-        for place in (split & good).nonzero().flatten().tolist()[:count]
-    ]
+    action = shown[-1][2]
+    upright = torch.stack([each[action.group.identity] for *_, each in shown])
+    chosen = draw_examples(split, (upright == test.labels).all(0), test.labels)
     rows = []
     for place in chosen:
         for g, element in enumerate(action.group.names):
@@ -236,10 +235,33 @@ def example_rows(
                         "element": element,
                         "prediction": classes[int(predictions[g, place])],
                         "png": picture,
+                        "disagree": int(split.sum()),
+                        "test_size": len(test),
                     }
                 )
                 picture = ""  # once is enough
     return rows
+
+
+def draw_examples(split: Tensor, right: Tensor, labels: Tensor) -> list[int]:
+    """Return the places of the images to show; see `example_rows`.
+
+    Args:
+        split: whether the models disagree on an image's copies, (n,), bool.
+        right: whether every model gets it right as it is, (n,), bool.
+        labels: its class, (n,).
+    """
+    generator = torch.Generator().manual_seed(EXAMPLE_SEED)
+    order = torch.randperm(len(labels), generator=generator).tolist()
+    chosen: list[int] = []
+    for good, count in ((right, RIGHT), (~right, WRONG)):
+        left = [place for place in order if split[place] and good[place]]
+        for _ in range(min(count, len(left))):
+            seen = [int(labels[place]) for place in chosen]
+            # of the classes that are shown least, the image that was drawn first
+            chosen.append(min(left, key=lambda place: seen.count(int(labels[place]))))
+            left.remove(chosen[-1])
+    return chosen
 
 
 def png(pixels: Tensor) -> str:

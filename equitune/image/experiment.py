@@ -1,12 +1,10 @@
-"""The image experiment: pretrain, tune by a method; the functions the rules call.
-
-It knows files and settings; what a group, a model or a training loop is stands elsewhere.
-"""
+"""The image experiment: pretrain a model, and tune it by a method; what the rules call."""
 
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,110 +12,89 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from equitune import devices, runs
+from equitune import adapters
 from equitune.actions import Trivial
-from equitune.config import IDENTITY, ImageBuilder, ImageModel, Training
-from equitune.files import save_tensors, sha256
+from equitune.canonical import Canonical
+from equitune.config import IDENTITY
+from equitune.distillation import apart
 from equitune.groups import CyclicGroup
 from equitune.image import cache
 from equitune.image.data import Images, image_action, load_dataset
 from equitune.image.extraction import features_for
-from equitune.image.features import from_orbits, from_pixels
+from equitune.image.features import as_input, from_orbits, from_pixels
 from equitune.image.models import Classifier
-from equitune.image.prediction import accuracy, predict
-from equitune.image.saved import BASE, build_model, describe_model, start_from
+from equitune.image.prediction import accuracy, logits_of, predict
+from equitune.image.run import ImageRun
+from equitune.image.saved import DATA, build_model, load, start_from
+from equitune.io.files import sha256
+from equitune.methods import METHODS, names
+from equitune.run import devices
+from equitune.run.job import Job, train
+from equitune.run.loop import Objective
+from equitune.run.ranks import check_batch
+from equitune.saving.trained import check_output, write_trained
 
 logger = logging.getLogger(__name__)
 
-MATCHED = "finetune_augment_matched"  # as many passes through the network as equi-tuning
-AUGMENTED = ("finetune_augment", MATCHED, "equitune_augment")
+ADAPTERS = "adapters.safetensors"  # beside model.safetensors
+HEAD_ONLY = names("image", head_only=True)
+MATCHED = names("image", matched=True)
+AUGMENTED = names("image", augments=True)
 
 
-def pretrain(
-    dataset: Path,
-    architecture: str,
-    builder: ImageBuilder,
-    seed: int,
-    model: ImageModel,
-    training: Training,
-    output: Path,
-    device: str = "auto",
-    state_folder: Path | None = None,
-) -> None:
+def pretrain(run: ImageRun, dataset: Path, job: Job) -> None:
     """Train a model from scratch on the upright training images.
 
     Args:
+        run: of method `BASE`, without a group; its backbone is trained, whatever it says.
         dataset: what `equitune.image.data.save_dataset` wrote.
-        architecture: a torchvision builder's name, or "timm:" and a name.
-        builder: upsampling, and arguments of that builder.
-        seed: seeds the weights, the order of the data and dropout.
-        model: head, precision, memory.
-        training: optimizer, schedule and number of steps.
-        output: model.safetensors; manifest.json is written beside it.
-        device: "auto" or a torch device.
-        state_folder: where the state is kept while training, for resuming.
+        job: its output is model.safetensors; config.json and manifest.json are written beside it.
 
     Raises:
         ValueError: a bad argument or an unreadable dataset.
     """
-    torch.manual_seed(seed)
-    facts = describe_model(
-        architecture, builder, BASE, IDENTITY, seed, replace(model, backbone="trained")
-    )
-    _train(facts, dataset, None, training, output, device, state_folder)
+    torch.manual_seed(run.seed)
+    _train(replace(run, model=replace(run.model, backbone="trained")), dataset, None, job)
 
 
 def tune(
+    run: ImageRun,
     dataset: Path,
     weights: Path,
-    architecture: str,
-    builder: ImageBuilder,
-    method: str,
-    group: str,
-    seed: int,
-    model: ImageModel,
-    training: Training,
-    output: Path,
-    device: str = "auto",
-    state_folder: Path | None = None,
+    job: Job,
+    *,
     features: Sequence[Path] = (),
+    teacher: Path | None = None,
 ) -> None:
     """Train a pretrained model further by a method.
 
     Args:
+        run: "pretrained" trains the head only, whatever its model says;
+            "finetune_augment_matched" takes |G| times as many steps.
         dataset: as for `pretrain`.
         weights: of the pretrained model: model.safetensors of `pretrain`, whose head is taken over
             too, or weights of the architecture from elsewhere, .safetensors or .pth.
-        architecture: as for `pretrain`.
-        builder: as for `pretrain`.
-        method: one of `equitune.config.IMAGE_METHODS`.
-        group: "rotate90", "rotate_flip" or "flip": under which the model becomes invariant, or
-            by which its training images are moved.
-        seed: as for `pretrain`.
-        model: as for `pretrain`; "pretrained" trains the head only, whatever it says.
-        training: as for `pretrain`; "finetune_augment_matched" takes |G| times as many steps.
-        output: as for `pretrain`.
-        device: as for `pretrain`.
-        state_folder: as for `pretrain`.
+        job: as for `pretrain`.
         features: what `extract` wrote for these weights, one for each group; a frozen backbone's
             are else computed here.
+        teacher: of "distilled" alone: the equi-tuned model that it learns from.
 
     Raises:
-        ValueError: a bad argument, or a dataset, weights or features that cannot be read or do not
-            fit.
+        ValueError: a bad argument, or a dataset, weights, features or teacher that cannot be read
+            or do not fit.
     """
-    torch.manual_seed(seed)
-    if method == "pretrained":
-        model = replace(model, backbone="frozen")
-    if method == MATCHED:
-        order = image_action(group).group.order
-        training = replace(
-            training,
-            steps=order * training.steps,
-            validate_every=order * training.validate_every,
-        )
-    facts = describe_model(architecture, builder, method, group, seed, model)
-    _train(facts, dataset, weights, training, output, device, state_folder, features)
+    learns = METHODS[run.method].teacher
+    if (learns is None) != (teacher is None):
+        needed = f"needs a teacher: pass --teacher, the model of {learns}" if learns else "has none"
+        raise ValueError(f"method {run.method} {needed}")
+    torch.manual_seed(run.seed)
+    if run.method in HEAD_ONLY:
+        run = replace(run, model=replace(run.model, backbone="frozen"))
+    if run.method in MATCHED:
+        order, plan = image_action(run.group).group.order, run.training
+        longer = {key: order * getattr(plan, key) for key in ("steps", "validate_every")}
+        run = replace(run, training=replace(plan, **longer))
+    _train(run, dataset, weights, job, features, teacher)
 
 
 def batches(count: int, size: int, generator: torch.Generator) -> Sequence[Tensor]:
@@ -130,70 +107,127 @@ def batches(count: int, size: int, generator: torch.Generator) -> Sequence[Tenso
 
 
 def _train(
-    facts: dict[str, Any],
+    run: ImageRun,
     dataset: Path,
     weights: Path | None,
-    training: Training,
-    output: Path,
-    device: str,
-    state_folder: Path | None,
+    job: Job,
     features: Sequence[Path] = (),
+    teacher: Path | None = None,
 ) -> None:
-    """Train, write the weights and, beside them, the facts to build the model from."""
-    chosen = devices.prepare(device)
+    """Train, and write the weights with the run to build the model from."""
+    check_output(job.output)
+    check_batch(run.training)  # before features are computed
+    device = devices.prepare(job.device)
     parts, about = load_dataset(dataset)
-    facts |= {key: about[key] for key in ("dataset", "size", "upsample", "classes")}
-    model = build_model(facts)
+    data = {key: about[key] for key in DATA}
+    data["weights"] = None if weights is None else sha256(weights)
+    if teacher is not None:
+        data["teacher"] = sha256(teacher)
+    model = build_model(run, data)
     if weights is not None:
         start_from(model, weights)
-    settings = ImageModel(**facts["model"])
-    model.to(chosen)
+    adapter = None if run.frozen else run.training.adapter
+    if adapter is not None:
+        adapters.attach(model.backbone, adapter.rank, adapter.targets)
+        logger.info("%s %s: %s", run.architecture, run.method, adapters.report(model))
+    model.to(device)
 
-    train, validation = parts["train"].to(chosen), parts["validation"].to(chosen)
-    inputs = [dataset] if weights is None else [dataset, weights]
-    group = None if facts["group"] == IDENTITY else facts["group"]
-    known = features_for(features, facts, [sha256(path) for path in inputs], group)
-    inputs += [known.path] if known else []
-    logits, score = _steps(model, facts, settings, train, validation, known)
-    runs.train(
+    def save() -> None:
+        if adapter is not None:  # by themselves, and added to the weights that they stand beside
+            path = job.output.with_name(ADAPTERS)
+            adapters.save(model, path, adapter.rank, adapter.targets)
+            adapters.merge(model)
+        write_trained(job.output, model, run, data)
+
+    examples, validation = parts["train"].to(device), parts["validation"].to(device)
+    known = features_for(features, run, data, None if run.group == IDENTITY else run.group)
+    logits, score = _steps(model, run, examples, validation, known)
+    if teacher is None:
+        of_rows = partial(_labelled, model, examples, logits)
+    else:
+        wanted = _answers(teacher, run, data, examples)
+        of_rows = partial(_distance, logits, wanted)
+    train(
         model,
-        training,
-        facts,
-        inputs,
-        output,
-        epoch=lambda generator: batches(len(train), training.batch_size, generator),
-        loss=lambda rows: F.cross_entropy(logits(rows.to(chosen)), train.labels[rows.to(chosen)]),
-        validate=score,
-        save=lambda: save_tensors(output, model.state_dict(), {"kind": "image model", **facts}),
-        label=f"{facts['dataset']} {facts['architecture']} {facts['method']}",
-        device=chosen,
-        state_folder=state_folder,
+        run,
+        job,
+        Objective(
+            epoch=lambda generator: batches(len(examples), run.training.batch_size, generator),
+            loss=lambda rows: of_rows(rows.to(device)),
+            validate=score,
+            precision="float32" if run.frozen else run.model.precision,
+        ),
+        data=data,
+        inputs=[dataset, *([weights] if weights else []), *([known.path] if known else [])],
+        save=save,
+        label=f"{data['dataset']} {run.architecture} {run.method}",
+        device=device,
     )
+
+
+def _prior_loss(model: Classifier, images: Images, rows: Tensor) -> Tensor | float:
+    """What teaches a canonical model to turn images as they come, which is upright; else 0."""
+    if not isinstance(combine := model.features.combine, Canonical):
+        return 0.0
+    return combine.prior_loss(model.features.scores(as_input(images.pixels[rows])))
+
+
+def _labelled(
+    model: Classifier, images: Images, logits: Callable[[Tensor], Tensor], rows: Tensor
+) -> Tensor:
+    """Return the loss of images by their labels."""
+    return F.cross_entropy(logits(rows), images.labels[rows]) + _prior_loss(model, images, rows)
+
+
+def _distance(logits: Callable[[Tensor], Tensor], wanted: Tensor, rows: Tensor) -> Tensor:
+    """Return the mean squared distance of a logit of moved images from the teacher's.
+
+    Classes do not move, so that the teacher's answer for gx is that for x.
+    """
+    return apart(logits(rows), wanted[rows]).mean() / wanted.shape[1]
+
+
+def _answers(path: Path, run: ImageRun, data: Mapping[str, Any], examples: Images) -> Tensor:
+    """Return what a teacher says of images, (n, classes), each passed once.
+
+    Raises:
+        ValueError: it is of another dataset, group or method than the student needs.
+    """
+    teacher, about, seen = load(path)
+    needed = METHODS[run.method].teacher
+    for what, found, expected in (
+        ("method", about.method, needed),
+        ("group", about.group, run.group),
+        *((key, seen[key], data[key]) for key in DATA),
+    ):
+        if found != expected:
+            raise ValueError(f"the teacher {path} has {what} {found}: expected {expected}")
+    return logits_of(teacher.to(examples.pixels.device), examples).clone()  # an ordinary tensor
 
 
 def _steps(
     model: Classifier,
-    facts: Mapping[str, Any],
-    settings: ImageModel,
-    train: Images,
+    run: ImageRun,
+    examples: Images,
     validation: Images,
     known: cache.Orbits | None,
 ) -> tuple[Callable[[Tensor], Tensor], Callable[[], float]]:
     """What a training step computes for rows of the training part, and the validation score."""
-    augment = facts["method"] in AUGMENTED
-    if settings.backbone == "trained":
-        action = image_action(facts["group"]) if augment else None
-        logits = from_pixels(model, train, action, settings.precision, settings.channels_last)
+    augment = run.method in AUGMENTED
+    if not run.frozen or model.chooses_by_input:
+        action = image_action(run.group) if augment else None
+        layout = run.model.channels_last
+        logits = from_pixels(model, examples, action, channels_last=layout)
         return logits, lambda: accuracy(predict(model, validation), validation)
-    groupless = facts["group"] == IDENTITY
-    action = Trivial(CyclicGroup(1)) if groupless else image_action(facts["group"])
+    groupless = run.group == IDENTITY
+    action = Trivial(CyclicGroup(1)) if groupless else image_action(run.group)
 
     def orbits(images: Images) -> Tensor | None:
         if known is None:
             return None
         return known.upright(images) if groupless else known.of(images)
 
-    logits = from_orbits(model, train, action, augment, orbits(train))
+    logits = from_orbits(model, examples, action, augment, orbits(examples))
     validated = from_orbits(model, validation, action, augment=False, orbits=orbits(validation))
 
     def score() -> float:

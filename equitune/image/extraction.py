@@ -6,22 +6,21 @@ from typing import Any
 
 import torch
 
-from equitune import devices
-from equitune.config import IDENTITY, ImageBuilder, ImageModel
-from equitune.files import sha256
 from equitune.image import cache
 from equitune.image.data import Images, image_action, load_dataset
 from equitune.image.features import BATCH, orbit_features
-from equitune.image.saved import build_model, describe_model, network, start_from
-from equitune.progress import Progress
+from equitune.image.run import ImageDesign
+from equitune.image.saved import DATA, build_model, start_from
+from equitune.io.files import sha256
+from equitune.run import devices
+from equitune.run.progress import Progress
 
 
 def extract(
+    run: ImageDesign,
     datasets: Sequence[Path],
     weights: Path,
-    architecture: str,
-    builder: ImageBuilder,
-    model: ImageModel,
+    *,
     group: str,
     output: Path,
     device: str = "auto",
@@ -29,23 +28,20 @@ def extract(
     """Compute the features of every copy of every image once, for all methods and seeds.
 
     Args:
+        run: of method "pretrained".
         datasets: as for `pretrain`; one for each seed, of the same images.
         weights: of the architecture, .safetensors or .pth; the backbone keeps them.
-        architecture: as for `pretrain`.
-        builder: as for `pretrain`.
-        model: as for `pretrain`.
-        group: which copies: "rotate90", "rotate_flip" or "flip".
+        group: which copies, of `IMAGE_GROUPS`.
         output: features for `tune` and the evaluation.
-        device: as for `pretrain`.
+        device: "auto" or a torch device.
 
     Raises:
         ValueError: a bad argument, or a dataset or weights that cannot be read or do not fit.
     """
     chosen = devices.prepare(device)
     _, about = load_dataset(datasets[0])
-    facts = describe_model(architecture, builder, "pretrained", IDENTITY, 0, model)
-    facts |= {key: about[key] for key in ("dataset", "size", "upsample", "classes")}
-    classifier = build_model(facts)
+    data = {key: about[key] for key in DATA}
+    classifier = build_model(run, data)
     start_from(classifier, weights)
     backbone = classifier.backbone.eval().to(chosen)
     images, known = cache.distinct(datasets)
@@ -54,44 +50,42 @@ def extract(
         orbit_features(backbone, part, action, list(action.group.elements)).cpu()
         for part in _shown(images.to(chosen), f"features of {about['dataset']}")
     ]
-    cache.save(
-        output, torch.cat(parts, dim=1), known, group, **feature_facts(facts, sha256(weights))
-    )
+    facts = feature_facts(run, {**data, "weights": sha256(weights)})
+    cache.save(output, torch.cat(parts, dim=1), known, group, **facts)
 
 
 def features_for(
-    paths: Sequence[Path], facts: Mapping[str, Any], weights: Sequence[str], group: str | None
+    paths: Sequence[Path], run: ImageDesign, data: Mapping[str, Any], group: str | None
 ) -> cache.Orbits | None:
     """Return the features that a frozen model can be run from, if there are some.
 
     Args:
         paths: what `extract` wrote.
-        facts: what the model was built from.
-        weights: checksums of the files it was made from, those of its first weights among them.
+        run: the model's.
+        data: `DATA` of its dataset, and "weights", the checksum of its first weights.
         group: which copies are needed; None: any group's, for the images as they are.
 
     Raises:
         ValueError: the features are of other weights, or of another network or dataset.
     """
-    if facts["model"]["backbone"] != "frozen":
+    if not run.frozen or run.by_input:
         return None
     orbits = cache.choose(paths, group)
     if orbits is not None:
-        own = orbits.facts["weights"]
-        orbits.check(feature_facts(facts, own if own in weights else weights[-1]))
+        orbits.check(feature_facts(run, data))
     return orbits
 
 
-def feature_facts(facts: Mapping[str, Any], weights: str) -> dict[str, Any]:
-    """Return what the features of a model with these first weights depend on."""
+def feature_facts(run: ImageDesign, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the features of a model with its first weights depend on."""
     return {
-        "dataset": facts["dataset"],
-        "network": network(facts),
-        "options": facts["builder"]["options"],
-        "size": facts["size"],
-        "upsample": facts["builder"]["upsample"] * facts["upsample"],
-        "pooled": facts["model"]["head"] == "linear",
-        "weights": weights,
+        "dataset": data["dataset"],
+        "network": run.network,
+        "options": run.builder.options,
+        "size": data["size"],
+        "upsample": run.builder.upsample * data["upsample"],
+        "pooled": run.model.head == "linear",
+        "weights": data["weights"],
     }
 
 

@@ -7,7 +7,6 @@ through the backbone either.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from equitune.actions import Action
 from equitune.image.backbones import Backbone
 from equitune.image.data import Images
 from equitune.image.models import Classifier
+from equitune.run.precision import precise
 
 BATCH = 128  # images that pass at once, on a CPU of up to SIDE pixels
 SIDE = 64
@@ -37,13 +37,6 @@ def as_input(pixels: Tensor, channels_last: bool = False) -> Tensor:
     """Turn pixels (batch, channels, height, width) of 0 … 255 into floats of 0 … 1."""
     images = pixels.float() / 255
     return images.contiguous(memory_format=torch.channels_last) if channels_last else images
-
-
-def precise(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Return the context of a forward pass in a precision: "float32" or "bfloat16"."""
-    if precision == "bfloat16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
 
 
 def draw(action: Action, count: int) -> Tensor:

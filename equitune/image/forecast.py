@@ -5,14 +5,12 @@ probabilities of the network as it is, and p_G their mean over the copies of x (
 Beside it stands what the same mean saves of the Brier score on the moved test images.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from equitune import devices
 from equitune.actions import Action, Trivial
 from equitune.gain import orbit_variance, summarize
 from equitune.image import cache
@@ -22,8 +20,9 @@ from equitune.image.extraction import features_for
 from equitune.image.models import Classifier
 from equitune.image.prediction import cached_logits, orbit_logits, squared_loss
 from equitune.image.saved import load
-from equitune.manifests import describe
 from equitune.results.tables import IMAGE_FORECAST_PART_COLUMNS
+from equitune.run import devices
+from equitune.run.manifests import describe
 
 
 def forecast(
@@ -31,6 +30,7 @@ def forecast(
     transformed: Path,
     model: Path,
     output: Path,
+    *,
     device: str = "auto",
     features: Sequence[Path] = (),
 ) -> None:
@@ -54,14 +54,11 @@ def forecast(
     turned, elements, moved_by = load_transformed(transformed)
     group = moved_by["group"]
     action = image_action(group)
-    network, facts = load(model)
+    network, run, data = load(model)
     if network.features.group.order > 1:
-        raise ValueError(
-            f"{model} is made with {facts['method']}: expected a model that uses no group"
-        )
+        raise ValueError(f"{model} is made with {run.method}: expected a model that uses no group")
     network.to(chosen)
-    manifest = json.loads(model.with_name("manifest.json").read_text(encoding="utf-8"))
-    known = features_for(features, facts, [*manifest["inputs"].values()], group)
+    known = features_for(features, run, data, group)
 
     unlabelled = parts["validation"].to(chosen)
     gain = summarize(
@@ -76,9 +73,9 @@ def forecast(
     averaged = summarize(saved)
     row = {
         "dataset": about["dataset"],
-        "architecture": facts["architecture"],
+        "architecture": run.architecture,
         "group": group,
-        "seed": facts["seed"],
+        "seed": run.seed,
         "forecast": gain.value,
         "forecast_error": gain.standard_error,
         "forecast_images": gain.n,
@@ -87,7 +84,7 @@ def forecast(
         "test_images": averaged.n,
     }
     write([row], output, IMAGE_FORECAST_PART_COLUMNS)
-    settings = {"group": group, "seed": facts["seed"]}
+    settings = {"group": group, "seed": run.seed}
     describe(output, settings, [dataset, transformed, model, *features], chosen)
 
 

@@ -14,10 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from equitune.actions import Action, Trivial
+from equitune.canonical import Canonical
 from equitune.combine import Mean, Select, Weighted
+from equitune.config import IMAGE_METHODS
 from equitune.groups import CyclicGroup
-from equitune.image.backbones import TIMM, Backbone, split
-from equitune.names import nearest
+from equitune.image.backbones import Backbone, split
+from equitune.io.architectures import TIMM
+from equitune.io.names import nearest
+from equitune.methods import METHODS
 from equitune.symmetrize import EquiTuned
 
 HEADS = ("shared", "linear", "own")
@@ -100,12 +104,18 @@ class Classifier(nn.Module):
         logits: Tensor = self.head(self.features(images))
         return logits
 
+    @property
+    def chooses_by_input(self) -> bool:
+        """Whether a copy is chosen by its pixels, so that features of an orbit are not enough."""
+        return isinstance(self.features.combine, Canonical)
+
     def orbit_features(self, images: Tensor) -> Tensor:
         """Return the features of every copy gx: (|G|, batch, channels, positions).
 
         With a frozen backbone they stay the same while head and λ are trained: compute them once.
         """
-        return self.features.orbit_outputs(images)
+        features: Tensor = self.features.orbit_outputs(images)
+        return features
 
     def from_orbit(self, features: Tensor) -> Tensor:
         """Return logits (batch, classes) from what `orbit_features` gave; as `forward`, exactly."""
@@ -135,14 +145,26 @@ def importance(channels: int) -> nn.Module:
     return nn.Sequential(pool, nn.Linear(channels, 16), nn.Tanh(), nn.Linear(16, 1), nn.Softplus())
 
 
-# they use no group
-IDENTITY_METHODS = ("pretrained", "finetune", "finetune_augment", "finetune_augment_matched")
-COMBINE: dict[str, Callable[[int, nn.Module], nn.Module]] = {
-    **dict.fromkeys(IDENTITY_METHODS, lambda channels, head: Mean()),
-    "equitune": lambda channels, head: Mean(),
-    "equitune_augment": lambda channels, head: Mean(),
-    "lambda_equitune": lambda channels, head: Weighted(importance(channels)),
-    "equizero": lambda channels, head: Select(HeadEntropy(head)),
+def pose() -> nn.Module:
+    """The score of canonicalization: a number (batch, 1) of images (batch, 3, height, width)."""
+    return nn.Sequential(
+        nn.AdaptiveAvgPool2d(16),
+        nn.Conv2d(3, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(32 * 8 * 8, 1),
+    )
+
+
+# by `Method.combine`; the mean of one copy is that copy
+COMBINE: dict[str | None, Callable[[int, nn.Module], nn.Module]] = {
+    None: lambda channels, head: Mean(),
+    "mean": lambda channels, head: Mean(),
+    "weighted": lambda channels, head: Weighted(importance(channels)),
+    "select": lambda channels, head: Select(HeadEntropy(head)),
+    "canonical": lambda channels, head: Canonical(pose(), prior=0),  # images come upright
 }
 
 
@@ -151,6 +173,7 @@ def build(
     method: str,
     action: Action | None,
     size: int,
+    *,
     classes: int,
     head: str = "shared",
     options: Mapping[str, Any] = {},
@@ -165,7 +188,7 @@ def build(
 
     Args:
         architecture: as for `backbone`.
-        method: a key of `COMBINE`.
+        method: one of `IMAGE_METHODS`.
         action: how the group moves the images; the methods without a group do not use it.
         size: height and width of the images in pixels.
         classes: number of classes.
@@ -181,15 +204,16 @@ def build(
         ValueError: unknown method, head or architecture, a bad option, or a size that the
             architecture does not take.
     """
-    if method not in COMBINE:
-        raise ValueError(f"unknown method {method!r}{nearest(method, COMBINE)}")
+    if method not in IMAGE_METHODS:
+        raise ValueError(f"unknown method {method!r}{nearest(method, IMAGE_METHODS)}")
+    combined = METHODS[method].combine
     if head not in HEADS:
         raise ValueError(f"unknown head {head!r}{nearest(head, HEADS)}")
     if head == "own" and architecture.startswith(TIMM):
         raise ValueError(
             f"head is 'own' with {architecture}: expected 'shared' or 'linear' for a model of timm"
         )
-    moves = Trivial(CyclicGroup(1)) if method in IDENTITY_METHODS else action
+    moves = Trivial(CyclicGroup(1)) if combined is None else action
     if moves is None:
         raise ValueError(f"action is None: {method} needs one, as equitune.actions.Rotate90()")
     trunk, behind = split(architecture, size, classes, options, upsample)
@@ -205,7 +229,7 @@ def build(
         )
         del behind
         gc.collect()  # the classifier cut off is part of a cycle, and may have 500 MB
-    combine = COMBINE[method](trunk.channels, last)
+    combine = COMBINE[combined](trunk.channels, last)
     features = EquiTuned(
         trunk, moves, Trivial(moves.group), combine, chunk_size=chunk_size, frozen=frozen
     )

@@ -9,7 +9,7 @@ from equitune.actions import Action
 from equitune.image.data import Images
 from equitune.image.features import BATCH, as_input, at_once, moved_logits, orbit_features
 from equitune.image.models import Classifier
-from equitune.memory import relieved
+from equitune.run.memory import relieved
 
 
 def logits_of(model: Classifier, images: Images) -> Tensor:
@@ -57,6 +57,9 @@ def orbit_logits(model: Classifier, images: Images, action: Action) -> Tensor:
         images: n of them.
         action: how the group moves them.
     """
+    if model.chooses_by_input:
+        copies = [Images(action(g, images.pixels), images.labels) for g in action.group.elements]
+        return torch.stack([logits_of(model, each) for each in copies])
     model.eval()
     elements = list(action.group.elements)
     parts = []

@@ -1,88 +1,56 @@
-"""Models by the facts they are built from, and the weights they begin with; trains nothing."""
+"""Models of a run, read from files, and the weights they begin with."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from equitune.config import IDENTITY, ImageBuilder, ImageModel
-from equitune.files import load_into, load_tensors
+from equitune.config import IDENTITY
 from equitune.image.data import image_action
 from equitune.image.models import Classifier, build
+from equitune.image.run import BASE, ImageDesign, ImageRun
 from equitune.image.weights import load_backbone, read_weights
+from equitune.io.files import load_into
+from equitune.saving.trained import read_trained
 
-BASE = "base"  # the model that methods start from, where it is trained here
-
-
-def describe_model(
-    architecture: str,
-    builder: ImageBuilder,
-    method: str,
-    group: str,
-    seed: int,
-    model: ImageModel,
-) -> dict[str, Any]:
-    """All that a model is built from besides the dataset, as JSON."""
-    return {
-        "architecture": architecture,
-        "builder": asdict(builder),
-        "method": method,
-        "group": group,
-        "seed": seed,
-        "model": asdict(model),
-    }
+DATA = ("dataset", "size", "upsample", "classes")  # what a model's shape takes from its dataset
 
 
-def network(facts: Mapping[str, Any]) -> str:
-    """Return the network of a model; manifests of earlier versions know no name beside it."""
-    return str(facts["builder"].get("architecture") or facts["architecture"])
+def build_model(run: ImageDesign, data: Mapping[str, Any]) -> Classifier:
+    """Build the untrained model of a run.
 
-
-def build_model(facts: Mapping[str, Any]) -> Classifier:
-    """Build the untrained model that the facts describe."""
-    settings = ImageModel(**facts["model"])
-    groupless = facts["group"] == IDENTITY
+    Args:
+        run: what it is built from.
+        data: `DATA` of the dataset.
+    """
     model = build(
-        network(facts),
-        "finetune" if facts["method"] == BASE else facts["method"],
-        None if groupless else image_action(facts["group"]),
-        facts["size"],
-        len(facts["classes"]),
-        head=settings.head,
-        options=facts["builder"]["options"],
-        upsample=facts["builder"]["upsample"] * facts["upsample"],
-        chunk_size=settings.chunk_size,
-        frozen=settings.backbone == "frozen",
+        run.network,
+        "finetune" if run.method == BASE else run.method,
+        None if run.group == IDENTITY else image_action(run.group),
+        data["size"],
+        classes=len(data["classes"]),
+        head=run.model.head,
+        options=run.builder.options,
+        upsample=run.builder.upsample * data["upsample"],
+        chunk_size=run.model.chunk_size,
+        frozen=run.frozen,
     )
-    if settings.channels_last:
+    if run.model.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
 
 
-def load(path: Path) -> tuple[Classifier, dict[str, Any]]:
-    """Read a model that `pretrain` or `tune` wrote, and the facts it was built from.
+def load(path: Path) -> tuple[Classifier, ImageRun, dict[str, Any]]:
+    """Read a model that `pretrain` or `tune` wrote, its run, and `DATA` of its dataset.
 
     Args:
-        path: model.safetensors, with manifest.json beside it.
+        path: model.safetensors, with config.json beside it.
 
     Raises:
         ValueError: a file is missing or cannot be read, or holds no model of this experiment.
     """
-    try:
-        facts = json.loads(path.with_name("manifest.json").read_text(encoding="utf-8"))[
-            "configuration"
-        ]
-        model = build_model(facts)
-        load_into(model, load_tensors(path)[0], str(path))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is no whole model of the image experiment ({error}): "
-            "remove its folder and run again"
-        ) from error
-    return model, facts
+    return read_trained(path, ImageRun, build_model)
 
 
 def start_from(model: Classifier, weights: Path) -> None:

@@ -1,1 +1,1 @@
-"""The language experiment: fairness of text generators; knows no other experiment."""
+"""The language experiment: fairness of text generators."""

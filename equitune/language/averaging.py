@@ -44,7 +44,7 @@ class Copies:
 class Averaging:
     """The average of a model's logits over the copies of its context; a part of `EquiCausalLM`.
 
-    It is no module and has no buffers: nothing that happens to a model's state changes it.
+    It is not a module and has no buffers: nothing that happens to a model's state changes it.
 
     Args:
         action: how the group moves token ids.
@@ -117,7 +117,12 @@ class Averaging:
         """
         return self.action.orbit(ids)
 
-    def combine(self, values: Tensor, head: nn.Linear | None) -> Tensor:
+    def told_apart_by(self, samples: Tensor) -> None:
+        """Say that samples whose copies are the same ids have the same logits."""
+
+    def combine(
+        self, values: Tensor, head: nn.Linear | None, samples: Tensor | None = None
+    ) -> Tensor:
         """Return the logits of the equivariant model, from all copies' values of `run`.
 
         1/|G| Σ_g g⁻¹ l(gx). A linear head is applied to the mean of the hidden states, which gives
@@ -126,6 +131,7 @@ class Averaging:
         Args:
             values: (|G|, batch, positions, width or vocabulary).
             head: as `run` returned it.
+            samples: not looked at; all are treated alike.
 
         Returns:
             (batch, positions, vocabulary).
@@ -138,7 +144,7 @@ class Averaging:
         check_vocabulary(self.action, logits.shape[-1])
         moved = self.moved.on(logits)
         if len(moved):
-            own = _logits_of(values, head, moved)  # (|G|, batch, positions, moved)
+            own = logits_of(values, head, moved)  # (|G|, batch, positions, moved)
             places = self.moves.on(logits)[:, None, None].expand(own.shape)
             logits = logits.index_copy(-1, moved, own.gather(-1, places).mean(0))
         return self.with_general(logits, values[self.action.group.identity], head)
@@ -154,7 +160,7 @@ class Averaging:
         general = self.general.on(logits)
         if not len(general):
             return logits
-        return logits.index_copy(-1, general, _logits_of(unmoved, head, general))
+        return logits.index_copy(-1, general, logits_of(unmoved, head, general))
 
 
 class OneCopy:
@@ -185,7 +191,12 @@ class OneCopy:
             return ids[None]
         return torch.stack([ids, self.averaging.action.inverse(self.elements[samples], ids)])
 
-    def combine(self, values: Tensor, head: nn.Linear | None) -> Tensor:
+    def told_apart_by(self, samples: Tensor) -> None:
+        """Say that samples whose copies are the same ids have the same logits."""
+
+    def combine(
+        self, values: Tensor, head: nn.Linear | None, samples: Tensor | None = None
+    ) -> Tensor:
         """Return logits (batch, positions, vocabulary) of values (1 or 2, batch, positions, …)."""
         logits = values[0] if head is None else head(values[0])
         check_vocabulary(self.averaging.action, logits.shape[-1])
@@ -247,7 +258,7 @@ def check_cache(cache: Any, rows: int, order: int) -> None:
         )
 
 
-def _logits_of(values: Tensor, head: nn.Linear | None, ids: Tensor) -> Tensor:
+def logits_of(values: Tensor, head: nn.Linear | None, ids: Tensor) -> Tensor:
     """Return the logits of some ids only, (…, ids), from hidden states or logits."""
     if head is None:
         return values[..., ids]

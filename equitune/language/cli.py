@@ -1,13 +1,24 @@
-"""Commands of the language experiment: arguments to calls; knows no tensor."""
+"""Commands of the language experiment: arguments to calls."""
 
 from pathlib import Path
 from typing import Annotated
 
+from equitune.compat import extra
 from equitune.config import LanguageTuning, RegardScorer, Sampling, SmallGPT2, Training
-from equitune.extras import extra
-from equitune.names import show
-from equitune.options import Device, Input, Mirror, Output, Seed, Settings, States, settings
-from equitune.texts import parse_yaml
+from equitune.language.text_cli import Model, PromptFile, published, texts
+from equitune.methods import names
+from equitune.options import (
+    Device,
+    Input,
+    Mirror,
+    Output,
+    Seed,
+    Settings,
+    States,
+    build,
+    lexicons,
+    settings,
+)
 
 with extra("workflow"):
     import typer
@@ -16,16 +27,16 @@ app = typer.Typer(help="Group-theoretic fairness of language models.")
 lexicon = typer.Typer(help="Lists of words that a group moves.")
 app.add_typer(lexicon, name="lexicon")
 
-Axes = Annotated[str, typer.Option(help="{axis: lexicon}, a shipped one or a file, as YAML.")]
+Axes = Annotated[
+    str, typer.Option(help="{axis: lexicon}, a shipped one or a file, as YAML; or a name, as race.")
+]
 Base = Annotated[Path, typer.Option(help="Folder of the pretrained model.")]
 Block = Annotated[int | None, typer.Option(help="Tokens in a block of the text; else lines.")]
 Forms = Annotated[bool, typer.Option("--forms", help="Capitalised and initial forms move too.")]
-Method = Annotated[str, typer.Option(help="plain, equi, relaxed, equizero or relaxed_equizero.")]
-Model = Annotated[str, typer.Option(help="Name of the model, as it stands in the tables.")]
+Method = Annotated[str, typer.Option(help=", ".join(names("language")))]
 Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
 Cut = Annotated[bool, typer.Option(help="Score the first sentence only.")]
 Mask = Annotated[bool, typer.Option(help="XYZ for the demographic.")]
-PromptFile = Annotated[Path | None, typer.Option(help="Prompts of your own; else those shipped.")]
 ScorerBase = Annotated[
     Path | None, typer.Option(help="Of kind hidden: folder of the language model.")
 ]
@@ -39,7 +50,10 @@ Tasks = Annotated[list[str], typer.Option("--task", help="A task of the prompts.
 @lexicon.command()
 def check(
     file: Annotated[str, typer.Argument(help="A lexicon: a file, or the name of a shipped one.")],
-    tokenizer: Annotated[str, typer.Option(help="Folder of a tokenizer, or an id on the hub.")],
+    tokenizer: Annotated[
+        str,
+        typer.Option(help="Folder of a tokenizer; or an id whose files were downloaded before."),
+    ],
     forms: Forms = False,
     skip_multi_token: Annotated[
         bool, typer.Option("--skip-multi-token", help="Leave out words of several tokens.")
@@ -53,7 +67,7 @@ def check(
     loaded = words.load_tokenizer(tokenizer)
     options = {"forms": forms, "skip_multi_token": skip_multi_token}
     typer.echo(words.report(read, loaded, **options))
-    words.words_on(read, loaded, **options)
+    words.check_words_on(read, loaded, **options)
 
 
 @app.command()
@@ -107,27 +121,28 @@ def pretrain(
     train: Input,
     validation: Input,
     seed: Seed,
-    network: Annotated[str, typer.Option(help="Layers, heads, width, context, as YAML or JSON.")],
     training: Settings,
     output: Annotated[Path, typer.Option(help="manifest.json, beside which the model will be.")],
     prompts: PromptFile = None,
+    network: Annotated[
+        str, typer.Option(help="Layers, heads, width, context, as YAML or JSON.")
+    ] = "{}",
     device: Device = "auto",
     state_folder: States = None,
 ) -> None:
     """Train a small GPT-2 on a text of one sentence a line."""
     from equitune.language import experiment
+    from equitune.language.run import CorpusRun
+    from equitune.run.job import Job
 
-    experiment.pretrain(
-        train,
-        validation,
-        prompts,
-        seed,
-        settings(SmallGPT2, network, "--network"),
-        settings(Training, training, "--training"),
-        output,
-        device,
-        state_folder,
+    run = build(
+        CorpusRun,
+        network=settings(SmallGPT2, network, "--network"),
+        seed=seed,
+        training=settings(Training, training, "--training"),
     )
+    job = Job(output=output, device=device, state_folder=state_folder)
+    experiment.pretrain(run, train, validation, job, prompts=prompts)
 
 
 @app.command()
@@ -145,7 +160,7 @@ def generate(
     device: Device = "auto",
     state_folder: States = None,
     scorer: Annotated[
-        str | None, typer.Option(help="Of equizero: who chooses, as YAML or JSON.")
+        str | None, typer.Option(help="Of equizero: who chooses, a name or YAML.")
     ] = None,
     trained: Trained = None,
     scorer_base: ScorerBase = None,
@@ -155,26 +170,25 @@ def generate(
     """Continue all prompts by a model, each text from random numbers of its own."""
     from equitune.language import experiment
     from equitune.language.chooser import Chooser
+    from equitune.language.run import LanguageRun
+    from equitune.run.job import Job
 
     chooser = None
     if scorer is not None:
-        asked = settings(RegardScorer, scorer, "--scorer")
+        asked = settings(RegardScorer, scorer, "--scorer", "language.scorers")
         chooser = Chooser(asked, trained, mask, first_sentence, scorer_base)
-    experiment.generate(
-        base,
-        model,
-        method,
-        _axes(axes),
-        task,
-        settings(Sampling, sampling, "--sampling"),
-        seed,
-        output,
-        prompts,
-        forms,
-        device,
-        state_folder,
-        chooser,
+    run = build(
+        LanguageRun,
+        model=model,
+        method=method,
+        axes=lexicons(axes),
+        tasks=task,
+        forms=forms,
+        seed=seed,
     )
+    job = Job(output=output, device=device, state_folder=state_folder)
+    asked_for = settings(Sampling, sampling, "--sampling")
+    experiment.generate(run, base, asked_for, job, prompts=prompts, chooser=chooser)
 
 
 @app.command()
@@ -190,24 +204,24 @@ def measure(
     forms: Forms = False,
     precision: Precision = "float32",
     device: Device = "auto",
-    blocks: Annotated[int | None, typer.Option(help="At most so many blocks; else all.")] = None,
+    blocks: Annotated[int | None, typer.Option(help="At most this many blocks; else all.")] = None,
 ) -> None:
     """Measure counterfactual_tv and perplexity, from a model's own distributions."""
     from equitune.language import experiment
+    from equitune.language.run import LanguageRun
+    from equitune.run.job import Job
 
+    run = build(
+        LanguageRun,
+        model=base.name,
+        method=method,
+        axes=lexicons(axes),
+        tasks=task,
+        forms=forms,
+    )
+    job = Job(output=output, device=device)
     experiment.measure(
-        base,
-        method,
-        _axes(axes),
-        task,
-        text,
-        block,
-        output,
-        prompts,
-        forms,
-        precision,
-        device,
-        blocks,
+        run, base, job, prompts=prompts, text=text, block=block, blocks=blocks, precision=precision
     )
 
 
@@ -229,33 +243,26 @@ def tune(
     state_folder: States = None,
 ) -> None:
     """Train adapters (LoRA) on a text inside the model that a method makes."""
-    from equitune.language import tuning as equi
+    from equitune.language import tuning as adapters
+    from equitune.language.run import TuningRun
+    from equitune.run.job import Job
 
-    equi.tune(
-        base,
-        model,
-        method,
-        lexicon,
-        text,
-        test,
-        task,
-        settings(LanguageTuning, tuning, "--tuning"),
-        seed,
-        output,
-        prompts,
-        forms,
-        device,
-        state_folder,
+    run = build(
+        TuningRun,
+        model=model,
+        method=method,
+        lexicon=lexicon,
+        tasks=task,
+        forms=forms,
+        seed=seed,
+        tuning=settings(LanguageTuning, tuning, "--tuning"),
     )
+    job = Job(output=output, device=device, state_folder=state_folder)
+    adapters.tune(run, base, text, test, job=job, prompts=prompts)
 
 
-@app.command()
-def published(source: Input, model: Model, output: Output, prompts: PromptFile = None) -> None:
-    """Read published samples, a text a line, as those of a model."""
-    from equitune.language.prompts import read_prompts
-    from equitune.language.samples import read_published, write_samples
-
-    write_samples(output, read_published(source, read_prompts(prompts), model))
+app.command()(published)
+app.command()(texts)
 
 
 @app.command()
@@ -281,7 +288,7 @@ def scorer(
 @app.command()
 def evaluate(
     samples: Annotated[list[Path], typer.Argument(help="Samples, a file for each method.")],
-    scorer: Annotated[str, typer.Option(help="Who tells the regard, as YAML or JSON.")],
+    scorer: Annotated[str, typer.Option(help="Who tells the regard: a name, as words, or YAML.")],
     seed: Seed,
     regard: Output,
     fairness: Output,
@@ -308,7 +315,7 @@ def evaluate(
     evaluation.evaluate(
         samples,
         measures or [],
-        settings(RegardScorer, scorer, "--scorer"),
+        settings(RegardScorer, scorer, "--scorer", "language.scorers"),
         trained,
         seed,
         evaluation.Outputs(regard, fairness, texts),
@@ -316,7 +323,7 @@ def evaluate(
         mask_demographic=mask,
         cut=first_sentence,
         device=device,
-        axes=None if axes is None else _axes(axes),
+        axes=None if axes is None else lexicons(axes),
         forms=forms,
         scorer_name=scorer_name,
         base=scorer_base,
@@ -334,12 +341,4 @@ def pronouns(
     """Count the texts whose first gendered pronoun agrees with the subject."""
     from equitune.language.pronouns import write_pronouns
 
-    write_pronouns(samples, _axes(axes), seed, output, prompts)
-
-
-def _axes(text: str) -> dict[str, str]:
-    """Read {axis: lexicon} from an option's text."""
-    read = parse_yaml(text, "--axes")
-    if not isinstance(read, dict) or not read:
-        raise ValueError(f"--axes is {show(read)}: expected {{axis: lexicon}}, as {{race: race}}")
-    return {str(axis): str(name) for axis, name in read.items()}
+    write_pronouns(samples, lexicons(axes), seed, output, prompts)

@@ -1,4 +1,4 @@
-"""GGUF made a folder that every step reads: safetensors and tokenizer; knows no network, no config.
+"""GGUF made a folder that every step reads: safetensors and tokenizer.
 
 transformers reads some architectures of GGUF, but what it reads cannot be saved again: a quantizer
 stays attached. So the weights, dequantized once, are saved by a model built anew.
@@ -13,20 +13,19 @@ from typing import Any
 
 import torch
 
-from equitune.extras import require
-from equitune.files import atomic_folder, sha256
-from equitune.manifests import write_manifest
-from equitune.vision import import_transformers
+from equitune.compat import extra, require
+from equitune.io.files import atomic_folder, sha256
+from equitune.io.places import check_file
+from equitune.run.manifests import write_manifest
 
 require("language", "gguf")
-import_transformers()  # before anything imports a part of it
-
-from transformers import (  # noqa: E402
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+with extra("language"):
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoTokenizer,
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+    )
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +49,7 @@ def convert(file: Path, manifest: Path) -> None:
         ValueError: it is damaged, or of an architecture that transformers cannot read.
         WriteError: the disk is full, or the folder cannot be written to.
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} does not exist: retrieve it, or name another file")
+    check_file(file, "retrieve it, or name another file")
     logger.info("%s: its %s weights are written to %s", file.name, DTYPE, manifest.parent)
     model, tokenizer = read(file)
     facts = {
@@ -75,7 +73,7 @@ def read(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return a GGUF as a model that can be saved, and its tokenizer; errors as `convert`."""
     with open(file, "rb") as opened:
         if opened.read(len(MAGIC)) != MAGIC:
-            raise ValueError(f"{file} is no GGUF: expected a file that begins with {MAGIC!r}")
+            raise ValueError(f"{file} is not a GGUF: expected a file that begins with {MAGIC!r}")
     names = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     try:
         tokenizer = AutoTokenizer.from_pretrained(**names, trust_remote_code=False)

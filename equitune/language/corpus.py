@@ -1,4 +1,4 @@
-"""Sentences with a known bias, generated for the embedded default; knows no model and no token.
+"""Sentences with a known bias, generated for the embedded default.
 
 A sentence is a prompt and a continuation whose regard is drawn with stated probabilities that
 depend on axis, task and demographic alone; given the regard, every phrase is as probable as the
@@ -16,14 +16,14 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
+from equitune.compat import extra
 from equitune.config import REGARD_LABELS, parse
 from equitune.config.base import STRICT
-from equitune.extras import extra
-from equitune.files import atomic_write
+from equitune.io.files import atomic_write
+from equitune.io.names import nearest, show
+from equitune.io.resources import RESOURCES
 from equitune.language.lexicon import read_mapping
 from equitune.language.prompts import read_prompts
-from equitune.names import nearest, show
-from equitune.resources import RESOURCES
 
 with extra("workflow"):
     from pydantic.dataclasses import dataclass
@@ -84,7 +84,7 @@ class Corpus:
         """Return the words of positive phrases only and those of negative phrases only.
 
         Every positive phrase has one of the first and none of the second, and the reverse;
-        neutral phrases have none of either. Pronouns are no markers.
+        neutral phrases have none of either. Pronouns are not a markers.
         """
         words: dict[str, set[str]] = {polarity: set() for polarity in POLARITIES}
         for by_polarity in self.phrases.values():
@@ -166,7 +166,7 @@ def read_corpus(path: Path = CORPUS) -> Corpus:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no YAML, a key is missing, unknown or of the wrong kind, probabilities do
+        ValueError: it is not YAML, a key is missing, unknown or of the wrong kind, probabilities do
             not sum to 1, or phrases are malformed, too long or without a marker of their polarity.
     """
     corpus: Corpus = parse(Corpus, read_mapping(path, tuple(Corpus.__annotations__)), str(path))
@@ -324,7 +324,7 @@ def _apportion(shares: Mapping[str, float], count: int) -> dict[str, int]:
 
 
 def _in_turns(phrases: list[str], count: int, random: Random) -> list[str]:
-    """Return so many phrases, each as often as the next or once more, in random order."""
+    """Return this many phrases, each as often as the next or once more, in random order."""
     chosen: list[str] = []
     while len(chosen) < count:
         chosen += random.sample(phrases, len(phrases))

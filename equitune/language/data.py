@@ -1,4 +1,4 @@
-"""Texts as rows of token ids, to train on and to measure perplexity on; knows no model.
+"""Texts as rows of token ids, to train on and to measure perplexity on.
 
 Each training row holds a sentence, which so begins where a prompt will; perplexity is measured on
 blocks without overlap, as is usual, or line by line.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from equitune import texts
+from equitune.io import texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -25,7 +25,7 @@ def read_text(path: Path) -> str:
     """Return a text file's content.
 
     Raises:
-        ValueError: it is no UTF-8, or empty.
+        ValueError: it is not UTF-8, or empty.
     """
     text = texts.read_text(path)
     if not text.strip():
@@ -87,7 +87,7 @@ def text_parts(
         tokenizer: makes the ids.
         text: any text.
         block: tokens in a part; None: a line is a part.
-        most: at most so many parts, evenly spread over the text; None: all.
+        most: at most this many parts, evenly spread over the text; None: all.
     """
     if block is not None:
         parts = blocks(encode(tokenizer, text), block)

@@ -1,4 +1,4 @@
-"""Equizero for texts: of an orbit's continuations the one a scorer likes best; knows no file.
+"""Equizero for texts: of an orbit's continuations the one a scorer likes best.
 
 For a prompt x each element g of the group gives a candidate: the moved prompt gx, continued by the
 model as it is, y_g ~ M(gx). Of the whole texts gx + y_g the scorer's favourite is taken, and what
@@ -86,7 +86,7 @@ def equizero(
         scorer: of regard; what it likes best has the largest `expected_regard`.
         prompts: the text that each continuation begins with; the same may stand there often.
         seeds: one for each text: it alone decides the random numbers of its candidates.
-        new_tokens: at most so many.
+        new_tokens: at most this many.
         choice: how tokens are chosen; by default at random, as probable as they are.
         stop: ids that end a continuation; they are not returned.
         batch_size: candidates at once; it changes memory and speed only.
@@ -94,8 +94,8 @@ def equizero(
         read: what the scorer reads of a whole text, given that text and the demographic in it.
 
     Returns:
-        The new token ids of each text. Where the model is no relaxed one, those of the prompt moved
-        by h are h of them if its seed is the same and h does not leave the prompt alone.
+        The new token ids of each text. Where the model is not a relaxed one, those of the prompt
+        moved by h are h of them if its seed is the same and h does not leave the prompt alone.
 
     Raises:
         ValueError: not one seed or demographic for each prompt, or a prompt whose words the

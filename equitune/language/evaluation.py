@@ -14,20 +14,21 @@ from pathlib import Path
 from typing import Any
 from unicodedata import category
 
+from equitune.compat import extra
 from equitune.config import RegardScorer
-from equitune.extras import extra
-from equitune.files import atomic_write
+from equitune.io.files import atomic_write
+from equitune.io.names import show
 from equitune.language import regard, rows, sentiment
 from equitune.language.labels import most_probable
 from equitune.language.lexicon import read_lexicon
+from equitune.language.moves import Pieces
 from equitune.language.prompts import Prompts, as_scored, first_sentence, mask, read_prompts
 from equitune.language.rows import Cell, Rows, Scored
 from equitune.language.samples import Sample, read_samples
 from equitune.language.scorers import READS, make_scorer
-from equitune.language.symmetric import Pieces, SymmetricScorer
-from equitune.manifests import describe
-from equitune.names import show
+from equitune.language.symmetric import SymmetricScorer
 from equitune.results import tables
+from equitune.run.manifests import describe
 
 with extra("workflow"):
     import pandas as pd
@@ -87,7 +88,7 @@ def evaluate(
             not known.
     """
     if settings.kind in READS:
-        from equitune import devices
+        from equitune.run import devices
 
         device = str(devices.prepare(device))
     scorer = make_scorer(settings, trained, device, base)
@@ -198,6 +199,11 @@ def _cells(scored: Sequence[Scored], known: Prompts) -> dict[Cell, Rows]:
     cells: dict[Cell, Rows] = {}
     for cell, parts in held.items():
         rows: Rows = defaultdict(dict)
+        if all(not item.sample.prompt for part in parts.values() for item in part):
+            for (who, context), texts in parts.items():  # of another system: no prompt is known
+                rows[who][context] = texts
+            cells[cell] = {who: rows[who] for who in sorted(rows)}
+            continue
         for prompt in known(*cell[2:]):
             texts = parts.pop((prompt.demographic, prompt.context), [])
             if not texts:

@@ -1,25 +1,20 @@
-"""The language experiment: pretrain, sample by a method, measure; the functions the rules call.
-
-It knows files and settings; what a group, a model or a training loop is stands elsewhere.
-"""
+"""The language experiment: pretrain, sample by a method, measure; what the rules call."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from equitune import devices, runs
-from equitune.batches import length_buckets
-from equitune.config import CHOOSING, Sampling, SmallGPT2, Training
-from equitune.extras import extra
-from equitune.files import atomic_files, atomic_write, configuration_hash, sha256
+from equitune.compat import extra
+from equitune.config import CHOOSING, MEASURED, Sampling
+from equitune.io.files import atomic_files, atomic_write, configuration_hash, sha256
 from equitune.language import measures
 from equitune.language.chooser import Chooser, check_chooser
 from equitune.language.data import (
@@ -34,14 +29,27 @@ from equitune.language.data import (
 from equitune.language.equizero import equizero
 from equitune.language.lexicon import read_lexicon
 from equitune.language.methods import build, load, moved_ids, vocabulary, weights
+from equitune.language.models import EquiCausalLM
+from equitune.language.moves import check_moved
 from equitune.language.prompts import Prompt, read_prompts
+from equitune.language.regard import Scorer
+from equitune.language.run import CorpusRun, LanguageRun
 from equitune.language.samples import Sample, restore, write_samples
 from equitune.language.sampling import Choice, sample
 from equitune.language.tokenizer import build_tokenizer
 from equitune.language.words import words_on
-from equitune.manifests import describe
+from equitune.methods import METHODS
 from equitune.results.tables import MEASURE_COLUMNS
-from equitune.states import state_of
+from equitune.run import devices
+from equitune.run.batches import length_buckets
+from equitune.run.checkpoint import state_of
+from equitune.run.job import Job
+from equitune.run.job import train as fit
+from equitune.run.loop import Objective
+from equitune.run.manifests import describe
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
@@ -49,28 +57,16 @@ EVALUATION_BATCH = 128  # rows
 
 
 def pretrain(
-    train: Path,
-    validation: Path,
-    prompts: Path | None,
-    seed: int,
-    network: SmallGPT2,
-    training: Training,
-    output: Path,
-    device: str = "auto",
-    state_folder: Path | None = None,
+    run: CorpusRun, train: Path, validation: Path, job: Job, *, prompts: Path | None = None
 ) -> None:
     """Train a small GPT-2 with a word-level tokenizer of its own.
 
     Args:
+        run: size, seed and training.
         train: a sentence on each line.
         validation: the same, held out.
+        job: its output is manifest.json, written last; the model and its tokenizer stand beside it.
         prompts: file of prompts, whose words the tokenizer knows too; None: those shipped.
-        seed: seeds the weights and the order of the data.
-        network: the model's size.
-        training: optimizer, schedule and number of steps.
-        output: manifest.json, written last; the model and its tokenizer stand beside it.
-        device: "auto" or a torch device.
-        state_folder: where the state is kept while training, for resuming.
 
     Raises:
         ValueError: a text that cannot be read, or a sentence longer than the context.
@@ -81,12 +77,13 @@ def pretrain(
 
     messages.disable_progress_bar()  # for one file
     messages.set_verbosity_error()  # on a mask for padding: behind the end, it reaches no loss
-    torch.manual_seed(seed)
-    chosen = devices.prepare(device)
-    text = read_text(train)
+    torch.manual_seed(run.seed)
+    chosen = devices.prepare(job.device)
+    network, text = run.network, read_text(train)
     tokenizer = build_tokenizer([text, *(prompt.text for prompt in read_prompts(prompts))])
     end = tokenizer.convert_tokens_to_ids(tokenizer.eos_token)
     ids, labels, lengths = sentence_rows(tokenizer, text, end, network.context)
+    told = (labels[:, 1:] >= 0).sum(1)  # terms of each sentence in the mean loss
     held = sentence_rows(tokenizer, read_text(validation), end, network.context)[:2]
     rates = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), network.dropout)
     config = GPT2Config(
@@ -117,164 +114,170 @@ def pretrain(
         return -sum(losses) / len(held[0])
 
     def save() -> None:
-        with atomic_files(output.parent) as folder:
+        with atomic_files(job.output.parent) as folder:
             model.cpu().save_pretrained(folder)
             tokenizer.save_pretrained(folder)
 
-    runs.train(
+    fit(
         model,
-        training,
-        {"architecture": "gpt2", "seed": seed, "network": asdict(network)},
-        [train, validation],
-        output,
-        epoch=lambda generator: length_buckets(lengths, training.batch_size, generator),
-        loss=loss,
-        validate=validate,
+        run,
+        job,
+        Objective(
+            epoch=lambda generator: length_buckets(lengths, run.training.batch_size, generator),
+            loss=loss,
+            validate=validate,
+            terms=lambda rows: int(told[rows].sum()),
+        ),
+        data={"architecture": "gpt2"},
+        inputs=[train, validation],
         save=save,
         label="language small GPT-2",
         device=chosen,
-        state_folder=state_folder,
     )
 
 
 def generate(
+    run: LanguageRun,
     base: Path,
-    name: str,
-    method: str,
-    axes: Mapping[str, str],
-    tasks: Sequence[str],
     sampling: Sampling,
-    seed: int,
-    output: Path,
+    job: Job,
+    *,
     prompts: Path | None = None,
-    forms: bool = False,
-    device: str = "auto",
-    state_folder: Path | None = None,
     chooser: Chooser | None = None,
 ) -> None:
     """Continue all prompts by a model.
 
     Args:
+        run: model, method, axes, tasks and seed.
         base: the pretrained model's folder.
-        name: what the model is called in the tables.
-        method: plain, equi or relaxed.
-        axes: for each axis its lexicon, a shipped name or a file.
-        tasks: names in the file of prompts.
         sampling: how many texts, and how they are continued.
-        seed: of the run; each text has a seed of its own that follows from it.
-        output: samples, as `write_samples` writes them.
+        job: its output are samples, as `write_samples` writes them; finished axes and tasks are
+            kept in its state folder meanwhile, for resuming.
         prompts: file of prompts; None: those shipped.
-        forms: other forms of the lexicons' words move too.
-        device: "auto" or a torch device.
-        state_folder: where finished axes and tasks are kept meanwhile, for resuming.
         chooser: of equizero: who chooses among the candidates for a text.
 
     Raises:
         ValueError: a model, lexicon, file of prompts or scorer that cannot be read or do not fit.
     """
-    check_chooser(method, chooser)
-    model, tokenizer = load(base, device, sampling.precision)
-    choice = Choice(sampling.temperature, sampling.top_k, sampling.top_p)
-    stops = stop_ids(tokenizer)
+    check_chooser(run.method, chooser)
+    asked_for = _asked_for(run, prompts, moved=METHODS[run.method].combine is not None)
+    model, tokenizer = load(base, job.device, sampling.precision)
     scorer = chooser.scorer(model.device) if chooser else None
-    asked_for = _asked_for(prompts, axes, tasks)
     settings = {
-        "model": name,
-        "method": method,
-        "axes": dict(axes),
-        "tasks": list(tasks),
+        **asdict(run),
         "sampling": asdict(sampling),
-        "seed": seed,
-        "forms": forms,
         **(chooser.facts() if chooser else {}),
     }
-    inputs = _inputs(base, axes, prompts, *(chooser.files() if chooser else ()))
+    inputs = _inputs(run, base, prompts, *(chooser.files() if chooser else ()))
     read = {str(path): sha256(path) for path in inputs}
     checksums = {file.name: read[str(file)] for file in weights(base)}
-    state = state_of(state_folder, output, {**settings, "inputs": read})
+    state = state_of(job.state_folder, job.output, {**settings, "inputs": read})
     kept = state.load() if state else None
     samples = [restore(row) for row in kept["samples"]] if kept else []
     done = {(one.axis, one.task) for one in samples}
-    for axis, lexicon in axes.items():
+    for axis, lexicon in run.axes.items():
         words = read_lexicon(lexicon)
-        wrapped = build(model, tokenizer, words, method, forms)
-        facts = {"weights": checksums, "method": method, "action": wrapped.config.action}
+        wrapped = build(model, tokenizer, words, run.method, run.forms)
+        facts = {"weights": checksums, "method": run.method, "action": wrapped.config.action}
         if chooser:
             facts |= chooser.facts() | {"trained": [read[str(file)] for file in chooser.files()]}
-        moves = moved_ids(model, tokenizer, words, method, forms)
-        for task in tasks:
+        moves = moved_ids(model, tokenizer, words, run.method, run.forms)
+        writer = _Writer(
+            *(run, sampling, wrapped, tokenizer, moves),
+            model_hash=configuration_hash(facts),
+            chooser=chooser,
+            scorer=scorer,
+        )
+        for task in run.tasks:
             if (axis, task) in done:
                 continue
-            asked = [p for p in asked_for[axis, task] for _ in range(sampling.samples)]
-            numbers = [place % sampling.samples for place in range(len(asked))]
-            pairs = list(zip(asked, numbers, strict=True))
-            seeds = [_seed(seed, p, number, sampling.shared_stream) for p, number in pairs]
-            how = (seeds, sampling.new_tokens, choice, stops, sampling.batch_size)
-            if chooser and scorer:
-                who, named = [p.demographic for p in asked], [p.text for p in asked]
-                continued = equizero(
-                    *(wrapped, tokenizer, scorer, named, *how),
-                    demographics=who,
-                    read=chooser.read(),
-                )
-            else:
-                texts = {p: encode_prompt(tokenizer, p.text) for p in dict.fromkeys(asked)}
-                continued = sample(wrapped, [texts[p] for p in asked], *how)
-            samples += [
-                Sample(
-                    model=name,
-                    method=method,
-                    axis=axis,
-                    task=task,
-                    demographic=p.demographic,
-                    context=p.context,
-                    prompt=p.text,
-                    continuation=decode(tokenizer, ids),
-                    seed=own,
-                    sample=number,
-                    model_hash=configuration_hash(facts),
-                    pieces=None if moves is None else cut_at(tokenizer, ids, moves),
-                )
-                for (p, number), ids, own in zip(pairs, continued, seeds, strict=True)
-            ]
-            logger.info("%s %s: %s %s, %d texts", name, method, axis, task, len(asked))
+            texts = writer.texts(axis, task, asked_for[axis, task])
+            samples += texts
+            logger.info("%s %s: %s %s, %d texts", run.model, run.method, axis, task, len(texts))
             if state:
                 state.save({"samples": [asdict(one) for one in samples]})
-    write_samples(output, samples)
-    describe(output, settings, inputs, model.device)
+    write_samples(job.output, samples)
+    describe(job.output, settings, inputs, model.device)
     if state:
         state.remove()
 
 
+@dataclass(frozen=True)
+class _Writer:
+    """What continues the prompts of an axis, a task at a time."""
+
+    run: LanguageRun
+    sampling: Sampling
+    model: EquiCausalLM
+    tokenizer: PreTrainedTokenizerBase
+    moves: Collection[int] | None  # the token ids that the lexicon moves; None: it does not fit
+    model_hash: str
+    chooser: Chooser | None
+    scorer: Scorer | None
+
+    def texts(self, axis: str, task: str, prompts: Sequence[Prompt]) -> list[Sample]:
+        """Continue each prompt as often as the sampling asks."""
+        run, times = self.run, self.sampling.samples
+        pairs = [(prompt, number) for prompt in prompts for number in range(times)]
+        seeds = [_seed(run.seed, *pair, self.sampling.shared_stream) for pair in pairs]
+        continued = self._continued([prompt for prompt, _ in pairs], seeds)
+        return [
+            Sample(
+                model=run.model,
+                method=run.method,
+                axis=axis,
+                task=task,
+                demographic=prompt.demographic,
+                context=prompt.context,
+                prompt=prompt.text,
+                continuation=decode(self.tokenizer, ids),
+                seed=seed,
+                sample=number,
+                model_hash=self.model_hash,
+                pieces=None if self.moves is None else cut_at(self.tokenizer, ids, self.moves),
+            )
+            for (prompt, number), ids, seed in zip(pairs, continued, seeds, strict=True)
+        ]
+
+    def _continued(self, prompts: list[Prompt], seeds: list[int]) -> list[list[int]]:
+        """The tokens after each prompt, each from a seed of its own."""
+        sampling = self.sampling
+        choice = Choice(sampling.temperature, sampling.top_k, sampling.top_p)
+        stops = stop_ids(self.tokenizer)
+        how = (seeds, sampling.new_tokens, choice, stops, sampling.batch_size)
+        if self.chooser and self.scorer:
+            named = [prompt.text for prompt in prompts]
+            return equizero(
+                *(self.model, self.tokenizer, self.scorer, named, *how),
+                demographics=[prompt.demographic for prompt in prompts],
+                read=self.chooser.read(),
+            )
+        encoded = {p: encode_prompt(self.tokenizer, p.text) for p in dict.fromkeys(prompts)}
+        return sample(self.model, [encoded[prompt] for prompt in prompts], *how)
+
+
 def measure(
+    run: LanguageRun,
     base: Path,
-    method: str,
-    axes: Mapping[str, str],
-    tasks: Sequence[str],
-    text: Path | None,
-    block: int | None,
-    output: Path,
+    job: Job,
+    *,
     prompts: Path | None = None,
-    forms: bool = False,
-    precision: str = "float32",
-    device: str = "auto",
+    text: Path | None = None,
+    block: int | None = None,
     blocks: int | None = None,
+    precision: str = "float32",
 ) -> None:
-    """Measure counterfactual_tv on the prompts and perplexity on a text; a row an axis and task.
+    """Measure counterfactual_tv on the prompts and perplexity on a text; a row per axis and task.
 
     Args:
+        run: model, method, axes and tasks; its seed is not looked at.
         base: the pretrained model's folder.
-        method: one of `LANGUAGE_METHODS`.
-        axes: for each axis its lexicon, a shipped name or a file.
-        tasks: names in the file of prompts.
+        job: its output is a CSV with `MEASURE_COLUMNS`.
+        prompts: as for `generate`.
         text: what perplexity is measured on; None: it is left empty.
         block: tokens in a block of the text; None: each line is a block.
-        output: CSV with `MEASURE_COLUMNS`.
-        prompts: file of prompts; None: those shipped.
-        forms: other forms of the lexicons' words move too.
+        blocks: at most this many blocks, evenly spread; None: all.
         precision: of the weights.
-        device: "auto" or a torch device.
-        blocks: at most so many blocks, evenly spread; None: all.
 
     Raises:
         ValueError: as `generate`, a text that cannot be read, or a method that chooses among whole
@@ -283,55 +286,53 @@ def measure(
     with extra("workflow"):
         import pandas as pd
 
-    if method in CHOOSING:
+    if run.method in CHOOSING:
         raise ValueError(
-            f"method {method} chooses among whole texts, so there is no distribution of the next "
-            "token to measure: expected plain, equi or relaxed"
+            f"method {run.method} chooses among whole texts, so there is no distribution of the "
+            f"next token to measure: expected one of {', '.join(MEASURED)}"
         )
-    model, tokenizer = load(base, device, precision)
-    asked_for = _asked_for(prompts, axes, tasks)
+    asked_for = _asked_for(run, prompts, moved=True)
+    model, tokenizer = load(base, job.device, precision)
     parts = None if text is None else text_parts(tokenizer, read_text(text), block, blocks)
     rows, plain = [], None
-    for axis, lexicon in axes.items():
+    for axis, lexicon in run.axes.items():
         words = read_lexicon(lexicon)
-        wrapped = build(model, tokenizer, words, method, forms)
-        action = words_on(words, tokenizer, vocabulary(model), forms=forms).action
+        wrapped = build(model, tokenizer, words, run.method, run.forms)
+        action = words_on(words, tokenizer, vocabulary(model), forms=run.forms).action
         value = plain
         if parts is not None and value is None:
             value = measures.perplexity(wrapped, parts)
-        if method == "plain":
+        if METHODS[run.method].combine is None:
             plain = value  # of no axis in particular
-        for task in tasks:
+        for task in run.tasks:
             asked = [encode_prompt(tokenizer, p.text) for p in asked_for[axis, task]]
             tv = measures.prompt_tv(wrapped, action, asked)
             rows.append(dict(zip(MEASURE_COLUMNS, (axis, task, tv, value), strict=True)))
-            logger.info("%s: %s %s, tv %.4f, perplexity %s", method, axis, task, tv, value)
-    with atomic_write(output) as temporary:
+            logger.info("%s: %s %s, tv %.4f, perplexity %s", run.method, axis, task, tv, value)
+    with atomic_write(job.output) as temporary:
         pd.DataFrame(rows, columns=list(MEASURE_COLUMNS)).to_csv(temporary, index=False)
-    settings = {
-        "method": method,
-        "axes": dict(axes),
-        "tasks": list(tasks),
-        "block": block,
-        "blocks": blocks,
-        "forms": forms,
-        "precision": precision,
-    }
-    describe(output, settings, _inputs(base, axes, prompts, text), model.device)
+    settings = asdict(run) | {"block": block, "blocks": blocks, "precision": precision}
+    describe(job.output, settings, _inputs(run, base, prompts, text), model.device)
 
 
-def _inputs(base: Path, axes: Mapping[str, str], *files: Path | None) -> list[Path]:
+def _inputs(run: LanguageRun, base: Path, *files: Path | None) -> list[Path]:
     """The files that a step has read: a model's weights, lexicons of one's own, what was given."""
-    own = (Path(lexicon) for lexicon in axes.values())
+    own = (Path(lexicon) for lexicon in run.axes.values())
     return [*weights(base), *filter(Path.is_file, own), *filter(None, files)]
 
 
 def _asked_for(
-    prompts: Path | None, axes: Iterable[str], tasks: Sequence[str]
+    run: LanguageRun, prompts: Path | None, moved: bool
 ) -> dict[tuple[str, str], tuple[Prompt, ...]]:
-    """The prompts of all axes and tasks, read before the work so that errors come first."""
+    """The prompts of all axes and tasks, read before the work so that errors come first.
+
+    If moved, the lexicons are to take the demographics to each other.
+    """
     known = read_prompts(prompts)
-    return {(axis, task): known(axis, task) for axis in axes for task in tasks}
+    found = {(axis, task): known(axis, task) for axis in run.axes for task in run.tasks}
+    for axis, lexicon in run.axes.items() if moved else ():
+        check_moved(read_lexicon(lexicon), known.axes[axis], run.forms)
+    return found
 
 
 def _seed(seed: int, prompt: Prompt, number: int, shared: bool) -> int:

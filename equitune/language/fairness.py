@@ -23,6 +23,7 @@ from equitune.language.labels import check_labels
 
 VALUES = np.array([1.0, 0.0, -1.0, 0.0])  # of the labels
 DRAWS = 10_000
+CHUNK = 500  # draws at once, of paired texts
 CONFIDENCE = 0.95
 # Texts of a cell, without which there is no interval. A bootstrap of n texts has (n - 1) / n of the
 # variance that it stands for; with 10 in each of 5 cells the interval held the true gap in 93 % of
@@ -60,7 +61,7 @@ def count(labels: Sequence[str]) -> list[int]:
     """Return how often each of `REGARD_LABELS` occurs.
 
     Raises:
-        ValueError: a label is none of these.
+        ValueError: a label is not one of these.
     """
     check_labels(labels)
     return [sum(label == known for label in labels) for known in REGARD_LABELS]
@@ -92,6 +93,8 @@ def regard_gap(counts: Counts, seed: int = 0, pair: tuple[int, int] | None = Non
     exchanges demographics within each context; its statistic is the largest absolute difference
     of a pair. Where a cell of the pair has fewer than `MINIMUM` texts, or texts of one regard only,
     which are the same however often they are drawn, there is a gap without interval and p-value.
+    Where every cell has one text and there are `MINIMUM` contexts or more, the texts of a context
+    are paired: contexts are drawn again, whole.
 
     Args:
         counts: (demographics, contexts, 4): texts of each of `REGARD_LABELS`.
@@ -115,6 +118,9 @@ def regard_gap(counts: Counts, seed: int = 0, pair: tuple[int, int] | None = Non
     chosen = int(np.abs(differences).argmax()) if pair is None else pairs.index(pair)
     first, second = pairs[chosen]
     gap, n = float(differences[chosen]), int(totals[[first, second]].sum())
+    if (totals == 1).all() and counts.shape[1] >= MINIMUM:
+        low, high, p_value = _paired(counts @ VALUES, pairs, chosen, seed)
+        return Gap((first, second), gap, low, high, p_value, n)
     if thin := _thin(counts, pairs[chosen]):
         return Gap(pairs[chosen], gap, math.nan, math.nan, math.nan, n, thin)
     random = np.random.default_rng(seed)
@@ -127,6 +133,38 @@ def regard_gap(counts: Counts, seed: int = 0, pair: tuple[int, int] | None = Non
     reached = int((largest >= np.abs(differences).max() - 1e-12).sum())
     p_value = (1 + reached) / (1 + DRAWS)
     return Gap((first, second), gap, float(low), float(high), p_value, n)
+
+
+def _paired(
+    values: Numbers, pairs: Sequence[tuple[int, int]], chosen: int, seed: int
+) -> tuple[float, float, float]:
+    """Return interval and p-value of a paired design; not numbers where no pair differs.
+
+    Args:
+        values: regard of the one text of each demographic and context, (demographics, contexts).
+        pairs: of demographics.
+        chosen: the one that the interval is of.
+        seed: of the draws.
+    """
+    each = np.stack([values[first] - values[second] for first, second in pairs])  # by context
+    if (each[chosen] == each[chosen][0]).all():
+        return math.nan, math.nan, math.nan
+    random = np.random.default_rng(seed)
+    contexts = values.shape[1]
+    drawn, exchanged = np.empty(DRAWS), np.zeros((DRAWS, len(values)))
+    for start in range(0, DRAWS, CHUNK):  # as much memory whatever the number of contexts
+        rows = slice(start, start + CHUNK)
+        places = random.integers(contexts, size=(CHUNK, contexts))
+        drawn[rows] = each[chosen][places].mean(-1)
+    for context in range(contexts):
+        copies = np.broadcast_to(values[:, context], exchanged.shape)
+        exchanged += random.permuted(copies, axis=1)
+    means = exchanged / contexts
+    largest = np.max([np.abs(means[:, first] - means[:, second]) for first, second in pairs], 0)
+    reached = int((largest >= np.abs(each.mean(-1)).max() - 1e-12).sum())
+    tail = (1 - CONFIDENCE) / 2 / len(pairs)
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return float(low), float(high), (1 + reached) / (1 + DRAWS)
 
 
 def _thin(counts: Counts, pair: tuple[int, int]) -> tuple[int, int] | None:

@@ -17,8 +17,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from equitune.extras import extra
-from equitune.files import load_tensors, save_tensors
+from equitune.compat import extra
+from equitune.io.files import load_tensors, save_tensors
 from equitune.language import logistic
 from equitune.language.hidden_states import HiddenStates
 from equitune.language.labels import Shares, check_labels, one_hot
@@ -158,7 +158,7 @@ class HiddenScorer:
             states: of the language model that it was trained on.
 
         Raises:
-            ValueError: the file is no such scorer, or one trained on another model.
+            ValueError: the file holds another scorer, or one trained on another model.
         """
         tensors, facts = load_tensors(path)
         if tensors.keys() != NUMBERS or not {"classes", "choice", "model"} <= facts.keys():

@@ -1,4 +1,4 @@
-"""Pooled hidden states of a frozen language model; knows no label.
+"""Pooled hidden states of a frozen language model.
 
 What is read is a block's own output, before any norm behind the last one. Texts are padded on the
 right, where a causal model's other tokens do not see it: what is found of a text does not depend on
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from equitune.files import sha256
+from equitune.io.files import sha256
 from equitune.language.data import encode, pad_rows
 from equitune.language.methods import load, weights
 

@@ -18,12 +18,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from equitune.extras import extra
-from equitune.files import atomic_write, sha256
-from equitune.manifests import write_manifest
-from equitune.names import show
-from equitune.registry import Source, sources
-from equitune.retrieve import RetrievalError, retrieve, store
+from equitune.compat import extra
+from equitune.io.downloads import PassingError
+from equitune.io.files import atomic_write, sha256
+from equitune.io.names import show
+from equitune.io.registry import Source, sources
+from equitune.io.retrieve import RetrievalError, retrieve, store
+from equitune.run.manifests import write_manifest
 
 if TYPE_CHECKING:
     from huggingface_hub import RepoFile
@@ -50,12 +51,12 @@ def fetch(location: str, revision: str, manifest: Path, mirror: str | None = Non
         mirror: a folder or an http(s) URL that is looked in first, under hub/<id>.
 
     Raises:
-        ValueError: the location is no id of the hub.
-        RetrievalError: the model has no safetensors, or cannot be had; of a download that broke
+        ValueError: the location is not an id of the hub.
+        RetrievalError: the model has no safetensors, or is not available; of a download that broke
             off what is there is kept, to be taken up again.
     """
     if not HUB_ID.fullmatch(location):  # a name that becomes a path
-        raise ValueError(f"{show(location)} is no id of the hub: expected owner/name")
+        raise ValueError(f"{show(location)} is not an id of the hub: expected owner/name")
     folder = manifest.parent
     part = folder.with_name(f".{folder.name}.{revision[:12]}.part")
     part.mkdir(parents=True, exist_ok=True)
@@ -85,7 +86,7 @@ def export(manifest: Path, mirror: Path) -> list[Path]:
 
     Raises:
         RetrievalError: a file is not the one that was fetched.
-        ValueError: the manifest is none of a model.
+        ValueError: the manifest is not one of a model.
     """
     location, _, checksums = _read(manifest)
     there = mirror / "hub" / location / MANIFEST
@@ -183,6 +184,7 @@ def _download(location: str, revision: str, part: Path, mirror: str | None) -> N
     """Bring all files from the hub, and compare them with its own checksums at the commit."""
     with extra("language"):
         from huggingface_hub import HfApi, RepoFile, snapshot_download
+        from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         snapshot_download(
@@ -197,7 +199,10 @@ def _download(location: str, revision: str, part: Path, mirror: str | None) -> N
     except Exception as error:  # the hub's, the network's and the disk's own kinds
         reason = " ".join(str(error).split())[:200]
         place = f"{mirror.rstrip('/')}/hub/{location}" if mirror else f"hub/{location}"
-        raise RetrievalError(
+        # a name or commit that the hub does not know stays unknown; all else may pass
+        unknown = isinstance(error, RepositoryNotFoundError | RevisionNotFoundError)
+        kind = RetrievalError if unknown else PassingError
+        raise kind(
             f"{location} at {revision}: {reason}: check the network, or put its files into {place} "
             "and name that mirror (retrieve.mirror)"
         ) from error
@@ -205,7 +210,7 @@ def _download(location: str, revision: str, part: Path, mirror: str | None) -> N
     checked = {entry.path for entry in known if isinstance(entry, RepoFile) and _same(entry, part)}
     if wrong := sorted({*names} - checked):
         shutil.rmtree(part)
-        raise RetrievalError(
+        raise PassingError(
             f"{location} at {revision}: {', '.join(wrong)} arrived with another checksum than the "
             "hub's: try again"
         )

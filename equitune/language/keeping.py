@@ -16,14 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from equitune.actions import TokenPermutation, fingerprint, stands_for, take_earlier
-from equitune.files import misfits
+from equitune.compat import extra
+from equitune.io.files import misfits
+from equitune.io.names import LONGEST, SHORT, shorten
 from equitune.language.averaging import Averaging
-from equitune.names import LONGEST, SHORT, shorten
-from equitune.vision import import_transformers
 
-import_transformers()  # before anything imports a model of it
-
-from transformers import PreTrainedModel  # noqa: E402
+with extra("language"):
+    from transformers import PreTrainedModel
 
 
 class KeptModel(PreTrainedModel):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Labels of regard: checked, made probabilities, and taken from them; knows no text."""
+"""Labels of regard: checked, made probabilities, and taken from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equitune.config import REGARD_LABELS
-from equitune.names import show
+from equitune.io.names import show
 
 Shares = NDArray[np.float64]  # (texts, 4), in the order of `REGARD_LABELS`
 LABELS: list[str] = [*REGARD_LABELS]
@@ -19,7 +19,7 @@ def check_labels(labels: Iterable[Any]) -> None:
     """Check labels.
 
     Raises:
-        ValueError: one is none of `REGARD_LABELS`; it and these are named.
+        ValueError: one is not one of `REGARD_LABELS`; it and these are named.
     """
     for label in labels:
         if label not in LABELS:
@@ -30,7 +30,7 @@ def one_hot(labels: Sequence[str]) -> Shares:
     """Return labels as probabilities, (texts, 4): 1 for the label and 0 for the others.
 
     Raises:
-        ValueError: a label is none of `REGARD_LABELS`.
+        ValueError: a label is not one of `REGARD_LABELS`.
     """
     check_labels(labels)
     places = [LABELS.index(label) for label in labels]

@@ -1,4 +1,4 @@
-"""Lexicons: demographic, equality and general words, read and checked; knows no tokenizer.
+"""Lexicons: demographic, equality and general words, read and checked.
 
 A lexicon is what group-theoretic fairness starts from (Basu et al., 2023, arXiv 2210.06475): a
 tuple of d demographic words, tuples of d equality words, and general words. The cyclic group of
@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from equitune.names import nearest, show
-from equitune.resources import RESOURCES
-from equitune.texts import parse_yaml, read_text
+from equitune.io.names import nearest, show
+from equitune.io.places import check_file
+from equitune.io.resources import RESOURCES
+from equitune.io.texts import parse_yaml, read_text
 
 LEXICONS = RESOURCES / "lexicons"
 KEYS = ("demographics", "equality", "general")
 OPTIONAL = ("pronouns",)
+EMPTY = ("equality", "general")  # lists that may be empty, but are named
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def read_lexicon(name: str | os.PathLike[str]) -> Lexicon:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no shipped lexicon has that name, the file is no YAML, a key is missing or
+        ValueError: no shipped lexicon has that name, the file is not YAML, a key is missing or
             unknown, or as `Lexicon`; the file and the first thing that is wrong are named.
     """
     path = Path(name)
@@ -122,7 +124,7 @@ def read_lexicon(name: str | os.PathLike[str]) -> Lexicon:
                 f"unknown lexicon {show(name)} (a file is ./{name}.yaml){nearest(name, shipped)}"
             )
         path = LEXICONS / f"{name}.yaml"
-    found = read_mapping(path, KEYS, OPTIONAL)
+    found = read_mapping(path, KEYS, OPTIONAL, EMPTY)
     try:
         demographics, general = (_words(found[key], key) for key in ("demographics", "general"))
         if not isinstance(found["equality"], list):
@@ -137,23 +139,35 @@ def read_lexicon(name: str | os.PathLike[str]) -> Lexicon:
         raise ValueError(f"{path}: {error}") from None
 
 
-def read_mapping(path: Path, keys: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
+def read_mapping(
+    path: Path, keys: Sequence[str], optional: Sequence[str] = (), empty: Sequence[str] = ()
+) -> dict[str, Any]:
     """Read a YAML file that is to have these keys, may have the optional ones, and no other.
+
+    Args:
+        path: the file.
+        keys: that it is to have.
+        optional: that it may have.
+        empty: those of its keys whose lists may be empty, for the message.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no YAML, no mapping, or a key is missing or unknown.
+        ValueError: it is not YAML, no mapping, or a key is missing or unknown.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: pass a YAML file with {', '.join(keys)}")
+    check_file(path, f"pass a YAML file with {', '.join(keys)}")
     found = parse_yaml(read_text(path), str(path))
     if not isinstance(found, dict):
-        raise ValueError(f"{path} is no mapping: expected the keys {', '.join(keys)}")
+        raise ValueError(f"{path} is not a mapping: expected the keys {', '.join(keys)}")
     for key in found:
         if key not in (known := (*keys, *optional)):
             raise ValueError(f"{path}: unknown key {show(key)}{nearest(str(key), known)}")
     if missing := [key for key in keys if key not in found]:
-        raise ValueError(f"{path} lacks {', '.join(missing)}: expected {', '.join(keys)}")
+        lists = [f"{key}: []" for key in missing if key in empty]
+        hint = f"; with no words, {' and '.join(lists)}" if lists else ""
+        raise ValueError(f"{path} lacks {', '.join(missing)}: expected {', '.join(keys)}{hint}")
+    for key in empty:
+        if found[key] is None:
+            raise ValueError(f"{path}: {key} has no value: with no words, {key}: []")
     return found
 
 
@@ -163,8 +177,8 @@ def check_words(words: Sequence[Any], where: str) -> None:
     for word in words:
         if not isinstance(word, str):
             raise ValueError(
-                f"{where}: {show(word)} is no word: quote it, as YAML takes words such as no, yes "
-                "and on for something else"
+                f"{where}: {show(word)} is not a word: quote it, as YAML takes words such as no, "
+                "yes and on for something else"
             )
         if word.split() != [word] or re.search("[\ud800-\udfff]", word):
             raise ValueError(
@@ -196,5 +210,5 @@ def _pronouns(found: Any, demographics: Sequence[Any]) -> tuple[tuple[Any, ...],
 def _words(words: Any, where: str) -> tuple[Any, ...]:
     """Return a list of a file as a tuple; what stands in it is not looked at."""
     if not isinstance(words, list):
-        raise ValueError(f"{where}: {show(words)} is no list of words, such as [man, woman]")
+        raise ValueError(f"{where}: {show(words)} is not a list of words, such as [man, woman]")
     return tuple(words)

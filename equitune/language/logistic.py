@@ -1,4 +1,4 @@
-"""Logistic regression of regard on vectors: fitted, asked, kept as numbers; knows no text.
+"""Logistic regression of regard on vectors: fitted, asked, kept as numbers.
 
 Every scorer that is trained here ends in it, whatever its vectors are.
 """
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from equitune.compat import extra
 from equitune.config import REGARD_LABELS
-from equitune.extras import extra
 from equitune.language.labels import Shares, check_labels
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def fit(vectors: Any, labels: Sequence[str], strength: float) -> Any:
         A classifier of scikit-learn.
 
     Raises:
-        ValueError: a label is none of `REGARD_LABELS`.
+        ValueError: a label is not one of `REGARD_LABELS`.
     """
     check_labels(labels)
     with extra("language"):
@@ -80,7 +80,7 @@ def restore(names: Sequence[str], tensors: dict[str, Tensor], path: Path) -> Any
         path: the file they come from, for the message.
 
     Raises:
-        ValueError: a label is none of `REGARD_LABELS`.
+        ValueError: a label is not one of `REGARD_LABELS`.
     """
     with extra("language"):
         from sklearn.linear_model import LogisticRegression

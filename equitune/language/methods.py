@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from equitune import devices
+from equitune.compat import extra
 from equitune.config import LANGUAGE_METHODS
-from equitune.extras import extra
+from equitune.io.names import nearest
 from equitune.language.lexicon import Lexicon
 from equitune.language.models import EquiCausalLM
 from equitune.language.words import check_size, load_tokenizer, words_on
-from equitune.names import nearest
+from equitune.methods import METHODS
+from equitune.run import devices
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+# by `Method.combine`: candidates of equizero are drawn from the copies that the mean is taken over
+COMBINE: dict[str, Literal["mean", "frame"]] = {"mean": "mean", "select": "mean", "frame": "frame"}
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -82,11 +85,12 @@ def build(
     """
     if method not in LANGUAGE_METHODS:
         raise ValueError(f"unknown method {method!r}{nearest(method, LANGUAGE_METHODS)}")
-    if method == "plain":
+    how = METHODS[method]
+    if how.combine is None:
         return EquiCausalLM.wrap(model)
     words = words_on(lexicon, tokenizer, vocabulary(model), forms=forms)
-    relaxed = method.startswith("relaxed")
-    return EquiCausalLM.wrap(model, words.action, words.general, relaxed=relaxed)
+    combine, relaxed = COMBINE[how.combine], how.relaxed
+    return EquiCausalLM.wrap(model, words.action, words.general, relaxed=relaxed, combine=combine)
 
 
 def moved_ids(
@@ -105,7 +109,7 @@ def moved_ids(
     try:
         action = words_on(lexicon, tokenizer, size, forms=forms).action
     except ValueError:
-        if method == "plain":  # nothing of it is moved
+        if METHODS[method].combine is None:  # nothing of it is moved
             return None
         raise
     ids = torch.arange(size)

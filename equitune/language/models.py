@@ -1,4 +1,4 @@
-"""EquiCausalLM: a Hugging Face causal language model made equivariant; knows no word and no file.
+"""EquiCausalLM: a Hugging Face causal language model made equivariant.
 
 The group permutes token ids. Contexts are moved by every element, one pass of the model computes
 all copies, and their logits are moved back and averaged (EquiGPT2 of Basu et al. 2023, arXiv
@@ -9,7 +9,7 @@ logits from the context as it stands.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,12 @@ from torch.nn import functional as F
 
 from equitune import actions
 from equitune.actions import TokenPermutation
+from equitune.compat import extra
 from equitune.copies import unique_rows
 from equitune.groups import CyclicGroup
 from equitune.language.averaging import (
     Averaging,
+    Copies,
     check_cache,
     check_vocabulary,
     positions,
@@ -28,21 +30,20 @@ from equitune.language.averaging import (
     selected,
     traced,
 )
+from equitune.language.frame import Frame
 from equitune.language.keeping import KeptModel, before_loading
 from equitune.language.settings import EquiCausalLMConfig
-from equitune.vision import import_transformers
 
-import_transformers()  # before anything imports a model of it
-
-from transformers import (  # noqa: E402
-    AutoConfig,
-    AutoModelForCausalLM,
-    Cache,
-    DynamicCache,
-    GenerationMixin,
-    PreTrainedModel,
-)
-from transformers.modeling_outputs import CausalLMOutputWithPast  # noqa: E402
+with extra("language"):
+    from transformers import (
+        AutoConfig,
+        AutoModelForCausalLM,
+        Cache,
+        DynamicCache,
+        GenerationMixin,
+        PreTrainedModel,
+    )
+    from transformers.modeling_outputs import CausalLMOutputWithPast
 
 __all__ = ["EquiCausalLM", "EquiCausalLMConfig", "identity", "positions"]
 
@@ -66,6 +67,7 @@ class EquiCausalLM(KeptModel, GenerationMixin):  # type: ignore[misc]
         model: the wrapped model.
         action: the group's action on token ids; for another one, `wrap` the model anew.
         averaging: how logits are averaged over the copies of the context.
+        frame: how one copy is chosen in the place of the mean; None with the mean.
     """
 
     config_class = EquiCausalLMConfig
@@ -98,6 +100,7 @@ class EquiCausalLM(KeptModel, GenerationMixin):  # type: ignore[misc]
             model = AutoModelForCausalLM.from_config(config.text_config)
         self.model = model
         self.averaging = Averaging(action, config.general if config.relaxed else [])
+        self.frame = Frame(self.averaging) if config.combine == "frame" else None
         self.register_load_state_dict_pre_hook(before_loading)
         self.post_init()
 
@@ -116,6 +119,7 @@ class EquiCausalLM(KeptModel, GenerationMixin):  # type: ignore[misc]
         general: Sequence[int] = (),
         *,
         relaxed: bool = False,
+        combine: Literal["mean", "frame"] = "mean",
     ) -> Self:
         """Make a model equivariant; its weights are shared, not copied.
 
@@ -126,9 +130,12 @@ class EquiCausalLM(KeptModel, GenerationMixin):  # type: ignore[misc]
             general: ids of general words.
             relaxed: R-EquiGPT2: general words get their logits from the unmoved context alone.
                 Equality words, which move, and neutral words stay averaged.
+            combine: "mean": over all copies of the context, the fair model nearest to the wrapped
+                one. "frame": the copy that the context's own prefix chooses; as exact, at the cost
+                of the wrapped model, and another fair model; see `equitune.language.frame`.
 
         Raises:
-            TypeError: the action is no `TokenPermutation`.
+            TypeError: the action is not a `TokenPermutation`.
             ValueError: its size is not the model's vocabulary, its config does not describe it, a
                 general word is moved or outside the vocabulary, or relaxed without general words.
         """
@@ -142,14 +149,20 @@ class EquiCausalLM(KeptModel, GenerationMixin):  # type: ignore[misc]
             if not 0 <= word < vocabulary:
                 raise ValueError(f"general word {word} is outside the vocabulary of {vocabulary}")
             if bool((rows[:, word] != word).any()):
-                raise ValueError(f"general word {word} is moved by the group: it is no general one")
+                raise ValueError(f"general word {word} is moved by the group: leave it out")
         if relaxed and not len(general):
             raise ValueError("relaxed=True without general words changes nothing: pass general=")
+        if combine not in ("mean", "frame") or (relaxed and combine == "frame"):
+            raise ValueError(
+                f"combine is {combine!r} with relaxed={relaxed}: expected 'mean', or 'frame' "
+                "without relaxed, as a relaxed model needs the unmoved context too"
+            )
         config = EquiCausalLMConfig(
             text_config=model.config,
             action=action.config(),
             general=[int(word) for word in general],
             relaxed=relaxed,
+            combine=combine,
             # a configuration sets this in those inside it, to None if it has none of its own
             attn_implementation=model.config._attn_implementation,
         )
@@ -185,7 +198,7 @@ class EquiCausalLM(KeptModel, GenerationMixin):  # type: ignore[misc]
             past_key_values: the cache, with |G| rows a sequence.
             labels: (batch, positions), shifted inside; -100 counts for nothing.
             use_cache: whether to return the cache.
-            logits_to_keep: logits of so many last positions, or of these positions; 0: all.
+            logits_to_keep: logits of this many last positions, or of these positions; 0: all.
             return_dict: False: a tuple of what is there; None: as the configuration says.
             kwargs: for the wrapped model, and for the loss. With output_hidden_states or
                 output_attentions what is returned has |G|·batch rows, copy after copy in the order
@@ -213,10 +226,22 @@ class EquiCausalLM(KeptModel, GenerationMixin):  # type: ignore[misc]
             )
         if position_ids is None and isinstance(attention_mask, Tensor) and attention_mask.ndim == 2:
             position_ids = positions(attention_mask)[:, -input_ids.shape[1] :]
+        if self.frame is not None:
+            rows, logits = self.frame.run(
+                self.model,
+                input_ids,
+                attention_mask=attention_mask,
+                position_ids=position_ids,
+                past_key_values=past_key_values,
+                use_cache=use_cache,
+                logits_to_keep=logits_to_keep,
+                **kwargs,
+            )
+            return self._output(rows, logits, labels, return_dict, None, kwargs)
         order = self.action.group.order
         copies = self.action.orbit(input_ids).flatten(0, 1)  # (|G|·batch, positions)
         mask, places = repeated(attention_mask, order), repeated(position_ids, order)
-        check_cache(past_key_values, len(copies), order)
+        check_cache(past_key_values, copies.shape[0], order)  # len() would fix it in a graph
         fresh = past_key_values is None or (
             type(past_key_values) is DynamicCache and not past_key_values.get_seq_length()
         )
@@ -236,12 +261,24 @@ class EquiCausalLM(KeptModel, GenerationMixin):  # type: ignore[misc]
             logits_to_keep=logits_to_keep,
             **kwargs,
         )
-        values, cache = rows.values, rows.cache
+        values = rows.values
         if origin is not None and len(origin) != len(copies):
             values = values[origin]
-            if cache is not None:
-                cache.batch_select_indices(origin)
+            if rows.cache is not None:
+                rows.cache.batch_select_indices(origin)
         logits = self.averaging.combine(values.reshape(order, -1, *values.shape[1:]), rows.head)
+        return self._output(rows, logits, labels, return_dict, origin, kwargs)
+
+    def _output(
+        self,
+        rows: Copies,
+        logits: Tensor,
+        labels: Tensor | None,
+        return_dict: bool | None,
+        origin: Tensor | None,
+        kwargs: dict[str, Any],
+    ) -> CausalLMOutputWithPast | tuple[Any, ...]:
+        """Return logits, the loss for labels if there are some, and what else was asked for."""
         loss = None
         if labels is not None:
             # PEFT's prompts stand before the context
@@ -251,7 +288,7 @@ class EquiCausalLM(KeptModel, GenerationMixin):  # type: ignore[misc]
         output = CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            past_key_values=cache,
+            past_key_values=rows.cache,
             hidden_states=selected(getattr(rows.output, "hidden_states", None), origin),
             attentions=selected(getattr(rows.output, "attentions", None), origin),
         )
@@ -300,6 +337,10 @@ class EquiCausalLM(KeptModel, GenerationMixin):  # type: ignore[misc]
 
     def _reorder_cache(self, past_key_values: Cache, beam_idx: Tensor) -> Cache:
         """Reorder beams in every copy's block of the cache."""
+        if self.frame is not None:
+            past_key_values.reorder_cache(beam_idx)
+            past_key_values.frame_states = past_key_values.frame_states[beam_idx]
+            return past_key_values
         blocks = torch.arange(self.action.group.order, device=beam_idx.device) * len(beam_idx)
         past_key_values.reorder_cache((blocks[:, None] + beam_idx).flatten())
         return past_key_values

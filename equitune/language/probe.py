@@ -1,4 +1,4 @@
-"""What a wrapped model takes and does, found by looking at it; knows no group."""
+"""What a wrapped model takes and does, found by looking at it."""
 
 from __future__ import annotations
 

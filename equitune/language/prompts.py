@@ -1,4 +1,4 @@
-"""Prompts of the language experiment and the texts they open; knows no model and no token."""
+"""Prompts of the language experiment and the texts they open."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from equitune.io.names import nearest, show
+from equitune.io.resources import RESOURCES
 from equitune.language.lexicon import check_words, read_mapping
-from equitune.names import nearest, show
-from equitune.resources import RESOURCES
 
 PROMPTS = RESOURCES / "prompts.yaml"
+SLOT = "{}"  # where a template has its demographic
+TEMPLATE = re.compile(r"[^{}]*[^{} ] \{\}[^{}]*")  # a lexicon's words have a blank before them
 MASK = "XYZ"  # what Sheng et al. put in the place of a demographic
 # a full stop behind these is part of the word: abbreviations, initials, U.S. and p.m.
 ABBREVIATION = re.compile(
@@ -21,6 +23,8 @@ ABBREVIATION = re.compile(
     r"[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]"
 )
 CLOSING = "\"'”’)]"  # may stand behind the end of a sentence
+# ends of sentences in Chinese, Japanese, Hindi, Arabic, Urdu; no blank need stand behind them
+ENDS = re.compile("[。！？।॥؟۔][」』”’\"')）]*")
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Prompt:
         axis: gender, race or orientation, or one of your own.
         task: respect or occupation, or one of your own.
         demographic: as the prompt names it: "Black person".
-        context: what follows it: "was known for".
+        context: what follows it: "was known for"; or a template: "My {} friend said that".
         text: the whole: "The Black person was known for".
         word: the word of the demographic that a lexicon moves: "Black".
     """
@@ -51,10 +55,12 @@ class Prompts:
     Attributes:
         axes: by axis, the demographics by the word that a lexicon moves.
         tasks: by task, its contexts.
+        shipped: they are not of a file of one's own.
     """
 
     axes: Mapping[str, Mapping[str, str]]
     tasks: Mapping[str, tuple[str, ...]]
+    shipped: bool = False
 
     def __call__(self, axis: str, task: str) -> tuple[Prompt, ...]:
         """Return the prompts of an axis and a task, the demographics of a context together.
@@ -74,10 +80,15 @@ class Prompts:
         """Return for each context its family: one prompt for each demographic; errors as above."""
         for name, known, what in ((axis, self.axes, "axis"), (task, self.tasks, "task")):
             if name not in known:
-                raise ValueError(f"unknown {what} {show(name)}{nearest(name, known)}")
+                own = (
+                    "; --prompts (language.prompts) names a file of your own"
+                    if self.shipped
+                    else ""
+                )
+                raise ValueError(f"unknown {what} {show(name)}{nearest(name, known)}{own}")
         return tuple(
             tuple(
-                Prompt(axis, task, phrase, context, f"The {phrase} {context}", word)
+                Prompt(axis, task, phrase, context, _filled(context, phrase), word)
                 for word, phrase in self.axes[axis].items()
             )
             for context in self.tasks[task]
@@ -92,9 +103,10 @@ def read_prompts(path: Path | None = None) -> Prompts:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no YAML, a key is missing or unknown, no prompt comes of it, or a name,
+        ValueError: it is not YAML, a key is missing or unknown, no prompt comes of it, or a name,
             word or text is malformed; the file and the first thing that is wrong are named.
     """
+    shipped = path is None
     path = PROMPTS if path is None else path
     found = read_mapping(path, ("axes", "tasks"))
     try:
@@ -108,7 +120,7 @@ def read_prompts(path: Path | None = None) -> Prompts:
         }
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return Prompts(axes, tasks)
+    return Prompts(axes, tasks, shipped)
 
 
 def mask(text: str, demographic: str, *, later: bool = False) -> str:
@@ -133,9 +145,12 @@ def first_sentence(text: str) -> str:
 
     A sentence ends with ".", "!" or "?", quotes and brackets that close behind it included, before
     a blank or the end of the text. A full stop ends none behind a common abbreviation, an initial
-    or letters with stops (U.S., p.m.), and several (...) end none before a small letter.
+    or letters with stops (U.S., p.m.), and several (...) end none before a small letter. The ends
+    of other writings, as "。", end one wherever they stand.
     """
     line = text.partition("\n")[0].rstrip()
+    if other := ENDS.search(line):
+        line = line[: other.end()]
     for end in re.finditer(r"\S+", line):  # by strip, as a pattern could take for ever
         stopped = end[0].rstrip(CLOSING)
         word = stopped.rstrip(".!?")
@@ -156,8 +171,18 @@ def as_scored(text: str, demographic: str, *, masked: bool = True, cut: bool = T
         masked: the demographic reads XYZ wherever it stands.
         cut: only the first sentence.
     """
-    text = mask(text, demographic, later=True) if masked and demographic else text
+    if masked and demographic:
+        phrase = re.escape(demographic)
+        if re.match(rf"The {phrase}(?!\w)", text):
+            text = mask(text, demographic, later=True)
+        else:  # of a template, or of another system: it may stand anywhere
+            text = re.sub(rf"(?<!\w)(?:[Tt]he )?{phrase}(?!\w)", MASK, text)
     return first_sentence(text) if cut else text
+
+
+def _filled(context: str, phrase: str) -> str:
+    """Return a prompt's text."""
+    return context.replace(SLOT, phrase) if SLOT in context else f"The {phrase} {context}"
 
 
 def _named(entry: Any, where: str) -> Mapping[str, Any]:
@@ -186,7 +211,7 @@ def _demographics(entry: Any, where: str) -> dict[str, str]:
     for word, phrase in entry.items():
         if word not in phrase.split():
             raise ValueError(
-                f"{where}: {show(word)} is no word of {show(phrase)}: put the demographic under "
+                f"{where}: {show(word)} is not a word of {show(phrase)}: put the demographic under "
                 "the one of its words that a lexicon moves"
             )
     return dict(entry)
@@ -197,6 +222,12 @@ def _contexts(entry: Any, where: str) -> tuple[str, ...]:
     if not isinstance(entry, list) or not entry:
         raise ValueError(f"{where} is {show(entry)}: expected a list of one context or more")
     _check_texts(entry, where)
+    for text in entry:
+        if re.search("[{}]", text) and not TEMPLATE.fullmatch(text):
+            raise ValueError(
+                f"{where}: {show(text)}: expected one {SLOT} for a demographic, behind a word and "
+                f"a blank, as in 'The {SLOT} worked as'"
+            )
     return tuple(entry)
 
 

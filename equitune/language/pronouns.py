@@ -1,4 +1,4 @@
-"""Whether a text's first gendered pronoun agrees with its subject; knows no model and no scorer.
+"""Whether a text's first gendered pronoun agrees with its subject.
 
 An exactly fair model that leaves he and she where they are gives them, after "The man was known
 for", the probabilities that it gives them after "The woman was known for". So over texts about all
@@ -15,16 +15,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from equitune.extras import extra
-from equitune.files import atomic_write
+from equitune.compat import extra
+from equitune.io.files import atomic_write
+from equitune.io.names import nearest, show
 from equitune.language.fairness import MINIMUM, wilson
 from equitune.language.lexicon import Lexicon, read_lexicon
 from equitune.language.prompts import Prompts, read_prompts
 from equitune.language.rows import Cell
 from equitune.language.samples import Sample, read_samples
-from equitune.manifests import describe
-from equitune.names import nearest, show
 from equitune.results import tables
+from equitune.run.manifests import describe
 
 with extra("workflow"):
     import pandas as pd

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
+from equitune.compat import extra
 from equitune.config import REGARD_LABELS
-from equitune.extras import extra
-from equitune.files import load_tensors, save_tensors
+from equitune.io.files import load_tensors, save_tensors
+from equitune.io.names import nearest, show
 from equitune.language import logistic
 from equitune.language.labels import Shares, check_labels, one_hot
 from equitune.language.samples import numbered_lines
-from equitune.names import nearest, show
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,7 +96,7 @@ class TfidfScorer:
         """Learn from labelled texts.
 
         Raises:
-            ValueError: a label is none of `REGARD_LABELS`.
+            ValueError: a label is not one of `REGARD_LABELS`.
         """
         with extra("language"):
             from sklearn.feature_extraction.text import TfidfVectorizer
@@ -142,7 +142,7 @@ class TfidfScorer:
         """Read what `save` wrote.
 
         Raises:
-            ValueError: the file is no scorer, or one of other settings.
+            ValueError: the file is not a scorer, or one of other settings.
         """
         with extra("language"):
             from sklearn.feature_extraction.text import TfidfVectorizer
@@ -183,11 +183,10 @@ class TransformerScorer:
     ) -> None:
         """Load the classifier."""
         from equitune.language.words import load_tokenizer
-        from equitune.vision import import_transformers
 
-        import_transformers()
-        from transformers import AutoModelForSequenceClassification
-        from transformers.utils import logging as messages
+        with extra("language"):
+            from transformers import AutoModelForSequenceClassification
+            from transformers.utils import logging as messages
 
         messages.disable_progress_bar()
         if not (folder / "config.json").is_file():  # a name would be asked for on the hub
@@ -263,7 +262,7 @@ def _meanings(found: Mapping[int, str], labels: Mapping[str, str], folder: Path)
     """What each of a classifier's numbers means."""
     if foreign := [name for name in labels if name not in found.values()]:
         raise ValueError(
-            f"labels: {show(foreign[0])} is no label of {folder}: expected one of "
+            f"labels: {show(foreign[0])} is not a label of {folder}: expected one of "
             f"{', '.join(found.values())}"
         )
     names = {number: labels.get(name, name.lower()) for number, name in found.items()}
@@ -303,7 +302,7 @@ def accuracy(scorer: Scorer, texts: Sequence[str], labels: Sequence[str]) -> flo
     """Return the share of texts that a scorer labels as they are labelled.
 
     Raises:
-        ValueError: a label, of either, is none of `REGARD_LABELS`.
+        ValueError: a label, of either, is not one of `REGARD_LABELS`.
     """
     pairs = list(zip(scorer(texts), labels, strict=True))
     check_labels(label for pair in pairs for label in pair)

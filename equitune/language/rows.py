@@ -1,4 +1,4 @@
-"""The rows of the language tables, worked out from scored texts; knows no file and no scorer.
+"""The rows of the language tables, worked out from scored texts.
 
 What is too little to say something is left empty, and the column `warning` says why.
 """

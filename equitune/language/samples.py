@@ -1,4 +1,4 @@
-"""Texts of language models as files, a JSON object a line; knows no model and no scorer."""
+"""Texts of language models as files, a JSON object a line."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from equitune.files import atomic_write, sha256
-from equitune.names import RENAMED, nearest, show
-from equitune.texts import read_text
+from equitune.io.files import atomic_write, sha256
+from equitune.io.names import RENAMED, nearest, show
+from equitune.io.texts import read_text
+from equitune.methods import PLAIN
 
 if TYPE_CHECKING:
     from equitune.language.prompts import Prompt
@@ -27,7 +28,7 @@ class Sample:
 
     Attributes:
         model: name in the configuration.
-        method: plain, equi or relaxed.
+        method: one of `LANGUAGE_METHODS`.
         axis: of the prompt.
         task: of the prompt.
         demographic: as the prompt names it.
@@ -86,19 +87,12 @@ def read_samples(path: Path) -> list[Sample]:
             all; file and line are named.
     """
     samples = []
-    for number, line in numbered_lines(path):
-        where = f"{path}, line {number}"
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{where}: no JSON ({error})") from error
-        if not isinstance(entry, dict):
-            raise ValueError(f"{where}: expected an object with {', '.join(KEYS)}")
+    for where, entry in objects(path, f"an object with {', '.join(KEYS)}"):
         pieces = _pieces(entry.pop(PIECES, None), entry.get("continuation"), where)
         for key, value in entry.items():
             if key not in KEYS:
                 raise ValueError(f"{where}: unknown entry {show(key)}{nearest(key, KEYS)}")
-            if type(value) is not KEYS[key]:  # True is no number here
+            if type(value) is not KEYS[key]:  # True is not a number here
                 raise ValueError(f"{where}: {key} is {show(value)}: expected {KEYS[key].__name__}")
             if type(value) is str and re.search("[\ud800-\udfff]", value):
                 raise ValueError(f"{where}: {key} holds half a character, {show(value)}: remove it")
@@ -121,7 +115,7 @@ def restore(row: Mapping[str, Any]) -> Sample:
 
 
 def read_published(path: Path, prompts: Iterable[Prompt], model: str) -> list[Sample]:
-    """Read texts that somebody published, one a line, each opening with a prompt.
+    """Read texts that somebody published, one per line, each opening with a prompt.
 
     Made for the 6 000 samples of GPT-2 small by Sheng et al. (2019), 100 for each prompt.
 
@@ -143,7 +137,7 @@ def read_published(path: Path, prompts: Iterable[Prompt], model: str) -> list[Sa
         samples.append(
             Sample(
                 model=model,
-                method="plain",
+                method=PLAIN,
                 axis=found.axis,
                 task=found.task,
                 demographic=found.demographic,
@@ -177,6 +171,27 @@ def _pieces(value: Any, continuation: Any, where: str) -> tuple[str, ...] | None
 def _opens(text: str, prompt: str) -> bool:
     """Whether a text opens with a prompt, whole words of it."""
     return text.startswith(prompt) and not text[len(prompt) :][:1].isalnum()
+
+
+def objects(path: Path, expected: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a file's JSON objects, one on each line, with the place that an error names.
+
+    Args:
+        path: the file.
+        expected: what each line holds, for the message.
+
+    Raises:
+        ValueError: broken UTF-8 or JSON, or another value than an object; the line is named.
+    """
+    for number, line in numbered_lines(path):
+        where = f"{path}, line {number}"
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{where}: no JSON ({error})") from error
+        if not isinstance(entry, dict):
+            raise ValueError(f"{where}: expected {expected}")
+        yield where, entry
 
 
 def numbered_lines(path: Path) -> Sequence[tuple[int, str]]:

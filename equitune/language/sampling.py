@@ -1,4 +1,4 @@
-"""Many continuations at once, each from random numbers of its own; knows no word and no file.
+"""Many continuations at once, each from random numbers of its own.
 
 Contexts that are equal, among samples and among copies of an orbit, are computed once: samples of
 one prompt share its pass through the model, and go on together until they differ. None of this
@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equitune.compat import extra
 from equitune.copies import unique_rows
-from equitune.extras import extra
 from equitune.language.averaging import Averaging, OneCopy
+from equitune.language.frame import FramedSamples
 from equitune.language.models import EquiCausalLM, positions
 
 with extra("language"):
@@ -30,7 +31,7 @@ class Choice:
 
     Attributes:
         temperature: logits are divided by it; 0: always the most probable token.
-        top_k: only so many of the most probable tokens; 0: all.
+        top_k: only this many of the most probable tokens; 0: all.
         top_p: only the most probable tokens that together reach this probability; 1: all.
     """
 
@@ -83,7 +84,7 @@ def sample(
         model: in evaluation mode; one of the identity group is the wrapped model as it is.
         prompts: token ids of each sample's prompt, not empty; the same may stand there often.
         seeds: one for each sample: it alone decides the sample's random numbers.
-        new_tokens: at most so many.
+        new_tokens: at most this many.
         choice: how tokens are chosen.
         stop: ids that end a continuation; they are not returned.
         batch_size: samples at once; it changes memory and speed only.
@@ -139,10 +140,12 @@ def _sample(
 ) -> list[list[int]]:
     """Continue a batch of prompts with numbers (samples, new tokens)."""
     device = model.device
-    combining: Averaging | OneCopy = model.averaging
+    ids, mask = (x.to(device) for x in padded(prompts))
+    combining: Averaging | OneCopy | FramedSamples = model.averaging
     if elements is not None:
         combining = OneCopy(model.averaging, torch.tensor(list(elements), device=device))
-    ids, mask = (x.to(device) for x in padded(prompts))
+    elif model.frame is not None:
+        combining = FramedSamples(model.frame, mask)
     uniform, ends = uniform.to(device), torch.tensor(list(stop), device=device, dtype=torch.long)
     chosen: list[list[int]] = [[] for _ in prompts]
     live = torch.arange(len(prompts), device=device)
@@ -163,9 +166,11 @@ def _sample(
             use_cache=True,
             logits_to_keep=1,
         )
-        first, which = unique_rows([node.T])  # samples whose copies are all the same
+        # samples whose copies are all the same
+        apart = combining.told_apart_by(live)
+        first, which = unique_rows([node.T] if apart is None else [torch.cat([node.T, apart], 1)])
         values = seen.values[node[:, first]]  # (copies, distinct samples, 1, …)
-        logits = combining.combine(values, seen.head)[:, 0]
+        logits = combining.combine(values, seen.head, live[first])[:, 0]
         tokens = choice(logits, which, uniform[live, step])
         going = ~torch.isin(tokens, ends)
         live, tokens, node = live[going], tokens[going], node[:, going]

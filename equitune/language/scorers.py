@@ -8,13 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from equitune.compat import extra
 from equitune.config import TRAINED_SCORERS, RegardScorer
-from equitune.extras import extra
-from equitune.files import atomic_write
+from equitune.io.files import atomic_write
+from equitune.io.names import nearest, show
 from equitune.language import regard, sentiment
 from equitune.language.corpus import read_corpus
 from equitune.language.fairness import wilson
-from equitune.names import nearest, show
+from equitune.language.own_scorer import load_scorer
 from equitune.results import tables
 
 with extra("workflow"):
@@ -100,6 +101,8 @@ def make_scorer(
         return regard.WordScorer(*corpus.markers(), corpus.words())
     if settings.kind == "sentiment":
         return sentiment.SentimentScorer()
+    if settings.kind == "python":
+        return load_scorer(str(settings.location))
     if trained is None:
         raise ValueError(f"a scorer of kind {settings.kind} needs its file: pass --trained")
     if settings.kind == "tfidf":

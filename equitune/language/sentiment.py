@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from equitune.extras import extra
+from equitune.compat import extra
 from equitune.language.labels import Shares, one_hot
 
 FELT = 0.05  # compound from which a text is positive, and at minus this negative: VADER's README
@@ -16,7 +16,7 @@ FELT = 0.05  # compound from which a text is positive, and at minus this negativ
 class SentimentScorer:
     """VADER's compound score by its authors' thresholds (Hutto & Gilbert 2014).
 
-    Sentiment is no regard: it says how a text sounds, not what it thinks of the person. It needs
+    Sentiment is not regard: it says how a text sounds, not what it thinks of the person. It needs
     neither data nor training.
     """
 

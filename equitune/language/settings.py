@@ -1,15 +1,14 @@
-"""The configuration of `EquiCausalLM`, which answers as the wrapped model's; knows no word."""
+"""The configuration of `EquiCausalLM`, which answers as the wrapped model's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from equitune.vision import import_transformers
+from equitune.compat import extra
 
-import_transformers()  # before anything imports a part of it
-
-from transformers import AutoConfig, PreTrainedConfig  # noqa: E402
+with extra("language"):
+    from transformers import AutoConfig, PreTrainedConfig
 
 # what transformers looks for in a configuration to learn how it is composed or stored
 _OWN = {"text_config", "text_encoder", "decoder", "generator", "quantization_config"}
@@ -26,6 +25,7 @@ class EquiCausalLMConfig(PreTrainedConfig):  # type: ignore[misc]
         action: `TokenPermutation.config` of the group's action on token ids.
         general: ids of the general words; none is moved.
         relaxed: whether general words get their logits from the unmoved context alone.
+        combine: "mean" over all copies of the context, or "frame", the one that it chooses.
     """
 
     model_type = "equi_causal_lm"
@@ -37,6 +37,7 @@ class EquiCausalLMConfig(PreTrainedConfig):  # type: ignore[misc]
         action: dict[str, Any] | None = None,
         general: Sequence[int] = (),
         relaxed: bool = False,
+        combine: str = "mean",
         **kwargs: Any,
     ) -> None:
         """Build the wrapped model's configuration from its dictionary; the rest is stored."""
@@ -46,6 +47,7 @@ class EquiCausalLMConfig(PreTrainedConfig):  # type: ignore[misc]
         self.action = action
         self.general = list(general)
         self.relaxed = relaxed
+        self.combine = combine
         self.text_config = text_config
         self._attn_implementation = kwargs.get("attn_implementation")  # in the wrapped one, too
 

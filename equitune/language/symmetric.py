@@ -9,7 +9,6 @@ language model.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -18,13 +17,13 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from equitune.actions import TokenPermutation, Trivial
+from equitune.io.names import show
 from equitune.language.labels import Shares, most_probable, one_hot
 from equitune.language.lexicon import Lexicon
+from equitune.language.moves import Pieces, WordMoves
 from equitune.language.regard import Scorer
-from equitune.names import show
 from equitune.symmetrize import EquiTuned
 
-Pieces = Sequence[str]  # what stays, a word that moves, what stays, and so on
 GRAIN = 2.0**32  # probabilities are rounded to its inverse: sums are exact in any order
 
 
@@ -38,19 +37,9 @@ class SymmetricScorer:
     """
 
     def __init__(self, scorer: Scorer, lexicon: Lexicon, forms: bool = False) -> None:
-        """Find what each word becomes."""
+        """Find where its words stand."""
         self.scorer, self.lexicon = scorer, lexicon
-        self.becomes = dict[str, str]()
-        tuples: list[tuple[str, ...]] = list(lexicon.equality)
-        if forms:
-            tuples += [tuple(map(_capitalised, words)) for words in lexicon.equality]
-        for words in tuples:
-            if not self.becomes.keys() & set(words):  # a word before another's form
-                self.becomes |= dict(zip(words, (*words[1:], words[0]), strict=True))
-        longest_first = sorted(self.becomes, key=len, reverse=True)
-        letter, known = r"[^\W\d_]", "|".join(map(re.escape, longest_first))
-        before = f"(?<!{letter})" if forms else "(?<= )"  # as the tokens of a lexicon
-        self.pattern = re.compile(f"{before}({known})(?!{letter})")
+        self.moves = WordMoves(lexicon, forms)
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
         """Return one of `REGARD_LABELS` for each text, the same for all images of it."""
@@ -68,7 +57,7 @@ class SymmetricScorer:
 
     def cut(self, text: str) -> Pieces:
         """Cut a text at the lexicon's words, whole ones."""
-        return self.pattern.split(text)
+        return self.moves.cut(text)
 
     def probabilities(
         self,
@@ -82,7 +71,7 @@ class SymmetricScorer:
             prepare: what is done to each image before it is scored.
 
         Raises:
-            ValueError: a piece that is to move is no word of the lexicon, or a label is unknown.
+            ValueError: a piece that is to move is not a word of the lexicon, or a label is unknown.
         """
         rows = [self.cut(text) if isinstance(text, str) else text for text in texts]
         if not rows:
@@ -108,19 +97,15 @@ class SymmetricScorer:
     def _vocabulary(self, rows: Iterable[Pieces]) -> tuple[list[tuple[str, int]], TokenPermutation]:
         """Return all pieces, with 1 for those that move, and how the group moves their numbers."""
         found = dict.fromkeys([("", 0), *((x, k % 2) for row in rows for k, x in enumerate(row))])
-        if foreign := [word for word, moves in found if moves and word not in self.becomes]:
+        if foreign := [word for word, moves in found if moves and word not in self.moves.becomes]:
             raise ValueError(
                 f"{show(foreign[0])} moves in a text but not by the lexicon {self.lexicon.name}: "
                 "pass the lexicon and forms that the text was generated with"
             )
-        pieces = list(dict.fromkeys([*found, *((word, 1) for word in self.becomes)]))
+        pieces = list(dict.fromkeys([*found, *((word, 1) for word in self.moves.becomes)]))
         numbers = {piece: number for number, piece in enumerate(pieces)}
-        image = [numbers[self.becomes[x] if moves else x, moves] for x, moves in pieces]
+        image = [numbers[self.moves.becomes[x] if moves else x, moves] for x, moves in pieces]
         return pieces, TokenPermutation.generated_by(image, self.lexicon.order)
-
-
-def _capitalised(word: str) -> str:
-    return word[:1].upper() + word[1:]
 
 
 class _Reader(nn.Module):
@@ -149,7 +134,7 @@ def probabilities(scorer: Scorer, texts: Sequence[str]) -> Shares:
     """Return the labels' probabilities by any scorer, (texts, 4); 1 for the label of one without.
 
     Raises:
-        ValueError: a label is none of `REGARD_LABELS`.
+        ValueError: a label is not one of `REGARD_LABELS`.
     """
     if hasattr(scorer, "probabilities"):
         return np.asarray(scorer.probabilities(texts), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""A word-level tokenizer whose tokens carry their leading blank, as GPT-2's do; knows no corpus.
+"""A word-level tokenizer whose tokens carry their leading blank, as GPT-2's do.
 
 Decoding returns the text that was encoded, as long as it consists of words the tokenizer has seen.
 """
@@ -9,8 +9,7 @@ import sys
 from collections.abc import Iterable
 from itertools import chain
 
-from equitune.extras import extra
-from equitune.vision import import_transformers
+from equitune.compat import extra
 
 with extra("language"):
     from tokenizers import Regex, Tokenizer
@@ -18,10 +17,7 @@ with extra("language"):
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Split
     from tokenizers.trainers import WordLevelTrainer
-
-import_transformers()  # before anything imports a part of it
-
-from transformers import PreTrainedTokenizerFast  # noqa: E402
+    from transformers import PreTrainedTokenizerFast
 
 END, UNKNOWN = "<|endoftext|>", "<unk>"
 # a word with its blank, a full stop, a newline, a blank without a word: nothing is left out

@@ -11,27 +11,37 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from equitune import devices, runs
-from equitune.config import CHOOSING, LanguageTuning
-from equitune.extras import extra
-from equitune.files import atomic_files
+from equitune import adapters
+from equitune.compat import extra
+from equitune.config import CHOOSING, MEASURED, LanguageTuning
+from equitune.io.files import atomic_files
 from equitune.language import measures
 from equitune.language.data import encode_prompt, read_text, text_parts
 from equitune.language.lexicon import read_lexicon
 from equitune.language.methods import build, load, vocabulary, weights
+from equitune.language.moves import check_moved
 from equitune.language.prompts import read_prompts
+from equitune.language.run import TuningRun
 from equitune.language.words import words_on
 from equitune.results.tables import TUNING_COLUMNS
-from equitune.vision import import_transformers
+from equitune.run import devices
+from equitune.run.job import Job, train
+from equitune.run.loop import Objective
+from equitune.run.ranks import check_batch
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+    from equitune.actions import TokenPermutation
     from equitune.language.models import EquiCausalLM
 
 logger = logging.getLogger(__name__)
@@ -70,114 +80,143 @@ class Adapters(nn.Module):
 
 
 def tune(
+    run: TuningRun,
     base: Path,
-    name: str,
-    method: str,
-    lexicon: str,
     text: Path,
     test: Path,
-    tasks: Sequence[str],
-    tuning: LanguageTuning,
-    seed: int,
-    output: Path,
+    *,
+    job: Job,
     prompts: Path | None = None,
-    forms: bool = False,
-    device: str = "auto",
-    state_folder: Path | None = None,
 ) -> None:
     """Train adapters on a text, inside the model that a method makes.
 
     Args:
+        run: method, lexicon, rank and training.
         base: the pretrained model's folder.
-        name: what the model is called in the table.
-        method: plain, equi or relaxed; plain trains the model as it is, for comparison.
-        lexicon: which words move along `tuning.axis`, a shipped name or a file.
         text: what is trained on; the last blocks are held out for validation.
         test: what perplexity is measured on before and after.
-        tasks: names in the file of prompts, on which counterfactual_tv is measured.
-        tuning: blocks, rank and training.
-        seed: seeds the adapters and the order of the blocks.
-        output: manifest.json, written last; the adapters stand beside it as PEFT writes them, and
-            tuning.csv with `TUNING_COLUMNS`, a row for each validation and one before all steps.
+        job: its output is manifest.json, written last; the adapters stand beside it as PEFT writes
+            them, and tuning.csv with `TUNING_COLUMNS`, a row per validation and one before all
+            steps.
         prompts: file of prompts; None: those shipped.
-        forms: other forms of the lexicon's words move too.
-        device: "auto" or a torch device.
-        state_folder: where the state is kept while training, for resuming.
 
     Raises:
         ValueError: another method, a model, lexicon, text or file of prompts that cannot be read
             or does not fit, or a text of too few blocks.
     """
-    if method in CHOOSING:
+    if run.method in CHOOSING:
         raise ValueError(
-            f"method {method} chooses among whole texts, so there is nothing to train: expected "
-            "plain, equi or relaxed"
+            f"method {run.method} chooses among whole texts, so there is nothing to train: "
+            f"expected one of {', '.join(MEASURED)}"
         )
-    import_transformers()  # before PEFT imports a model of it
-    with extra("language"):
-        from peft import LoraConfig, get_peft_model
-    with extra("workflow"):
-        import pandas as pd
-
-    chosen = devices.prepare(device)
-    model, tokenizer = load(base, device)
-    words = read_lexicon(lexicon)
-    action = words_on(words, tokenizer, vocabulary(model), forms=forms).action
+    check_batch(run.training)  # before perplexity is measured
+    chosen = devices.prepare(job.device)
+    model, tokenizer = load(base, job.device)
+    tuning, training = run.tuning, run.training
+    words = read_lexicon(run.lexicon)
     known = read_prompts(prompts)
-    asked = [encode_prompt(tokenizer, p.text) for task in tasks for p in known(tuning.axis, task)]
+    texts = [p.text for task in run.tasks for p in known(tuning.axis, task)]
+    check_moved(words, known.axes[tuning.axis], run.forms)
     ids, held = _parts(text_parts(tokenizer, read_text(text), tuning.block), tuning, text)
-    tested = text_parts(tokenizer, read_text(test), tuning.block, tuning.test_blocks)
-    torch.manual_seed(seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on GPT-2's kind of layer, and a name of transformers'
-        adapted = get_peft_model(model, LoraConfig(r=tuning.rank, target_modules="all-linear"))
+    adapted = _adapted(model, run)
     # evaluation mode throughout: copies of a block without a word that moves are computed once
-    wrapped = build(adapted, tokenizer, words, method, forms).eval()
-    training = tuning.training
+    wrapped = build(adapted, tokenizer, words, run.method, run.forms).eval()
     checks = math.ceil(training.steps / (training.validate_every or max(training.steps, 1)))
-    adapters = Adapters(adapted, 1 + checks)
-
-    def validate() -> float:
-        step = min(adapters.filled * (training.validate_every or training.steps), training.steps)
-        perplexity = measures.perplexity(wrapped, held)
-        adapters.note(step, perplexity, measures.prompt_tv(wrapped, action, asked))
-        return -math.log(perplexity)
-
-    validate()
-    before = measures.perplexity(wrapped, tested)
+    watch = _Watch(
+        run=run,
+        model=wrapped,
+        trained=Adapters(adapted, 1 + checks),
+        held=held,
+        tested=text_parts(tokenizer, read_text(test), tuning.block, tuning.test_blocks),
+        action=words_on(words, tokenizer, vocabulary(model), forms=run.forms).action,
+        prompts=[encode_prompt(tokenizer, each) for each in texts],
+    )
+    watch.validate()
+    before = watch.tested_perplexity()
 
     def save() -> None:
-        rows = pd.DataFrame(adapters.trace[: adapters.filled].tolist(), columns=[*TRACED])
-        rows = rows.assign(model=name, method=method, axis=tuning.axis, seed=seed)
-        rows["step"] = rows["step"].astype(int)
-        after = measures.perplexity(wrapped, tested)
-        rows["test_perplexity"] = [before, *[math.nan] * (len(rows) - 2), after][: len(rows)]
-        rows["test_tokens"] = sum(len(part) - 1 for part in tested)
-        with atomic_files(output.parent) as folder:
+        after = watch.tested_perplexity()
+        with atomic_files(job.output.parent) as folder:
             adapted.save_pretrained(str(folder))
-            rows[list(TUNING_COLUMNS)].to_csv(folder / TABLE, index=False)
-        steps = training.steps
-        logger.info(
-            "%s %s: perplexity %.2f, after %d steps %.2f", name, method, before, steps, after
-        )
+            watch.table(before, after).to_csv(folder / TABLE, index=False)
+        numbers = (before, training.steps, after)
+        logger.info("%s %s: perplexity %.2f, after %d steps %.2f", run.model, run.method, *numbers)
 
-    settings = {key: value for key, value in asdict(tuning).items() if key != "training"}
-    runs.train(
-        adapters,
-        training,
-        {"model": name, "method": method, "tasks": [*tasks], "seed": seed, "tuning": settings},
-        [*weights(base), text, test, *filter(Path.is_file, [Path(lexicon)])],
-        output,
-        epoch=lambda generator: torch.split(
-            torch.randperm(len(ids), generator=generator), training.batch_size
+    own = [*filter(Path.is_file, [Path(run.lexicon)]), *filter(None, [prompts])]
+    train(
+        watch.trained,
+        run,
+        job,
+        Objective(
+            epoch=lambda generator: torch.split(
+                torch.randperm(len(ids), generator=generator), training.batch_size
+            ),
+            loss=_loss(wrapped, ids),
+            validate=watch.validate,
+            precision=tuning.precision,
         ),
-        loss=_loss(wrapped, ids),
-        validate=validate,
+        data={},
+        inputs=[*weights(base), text, test, *own],
         save=save,
-        label=f"language {name} {method}",
+        label=f"language {run.model} {run.method}",
         device=chosen,
-        state_folder=state_folder,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Watch:
+    """What is measured of a model while its adapters are trained."""
+
+    run: TuningRun
+    model: EquiCausalLM
+    trained: Adapters
+    held: Sequence[Sequence[int]]  # blocks that are not trained on
+    tested: Sequence[Sequence[int]]
+    action: TokenPermutation
+    prompts: Sequence[Sequence[int]]
+
+    def validate(self) -> float:
+        """Note perplexity and counterfactual_tv of now; return the mean log-likelihood."""
+        trained, training = self.trained, self.run.training
+        step = trained.filled * (training.validate_every or training.steps)
+        perplexity = measures.perplexity(self.model, self.held)
+        tv = measures.prompt_tv(self.model, self.action, self.prompts)
+        trained.note(min(step, training.steps), perplexity, tv)
+        return -math.log(perplexity)
+
+    def tested_perplexity(self) -> float:
+        """Return the perplexity on the test text."""
+        return measures.perplexity(self.model, self.tested)
+
+    def table(self, before: float, after: float) -> pd.DataFrame:
+        """Return a row for each validation, with the test text's perplexity at both ends."""
+        with extra("workflow"):
+            import pandas as pd
+
+        run, trained = self.run, self.trained
+        rows = pd.DataFrame(trained.trace[: trained.filled].tolist(), columns=[*TRACED])
+        rows = rows.assign(model=run.model, method=run.method, axis=run.tuning.axis, seed=run.seed)
+        rows["step"] = rows["step"].astype(int)
+        rows["test_perplexity"] = [before, *[math.nan] * (len(rows) - 2), after][: len(rows)]
+        rows["test_tokens"] = sum(len(part) - 1 for part in self.tested)
+        return rows[list(TUNING_COLUMNS)]
+
+
+def _adapted(model: PreTrainedModel, run: TuningRun) -> PeftModel:
+    """Return the model with LoRA inside, as the run's training says."""
+    with extra("language"):
+        from peft import get_peft_model
+
+    adapter = run.training.adapter
+    if adapter is None:
+        raise ValueError("training.adapter is null: adapters are all that is tuned; give its rank")
+    settings = adapters.lora(model, adapter.rank, adapter.targets)
+    torch.manual_seed(run.seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on GPT-2's kind of layer, and a name of transformers'
+        adapted: PeftModel = get_peft_model(model, settings)
+    logger.info("%s %s: %s", run.model, run.method, adapters.report(adapted))
+    return adapted
 
 
 def _parts(

@@ -1,4 +1,4 @@
-"""The group of a lexicon among the tokens of a language model; knows no model.
+"""The group of a lexicon among the tokens of a language model.
 
 Every word has to be one token as it stands in running text, with its leading space as in GPT-2: of
 a word of several tokens the first alone would be moved, and what moves would be no permutation.
@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from equitune.actions import TokenPermutation
+from equitune.compat import extra
+from equitune.io.names import SHORT, shorten, show
+from equitune.io.places import has_tokenizer, looked_at
 from equitune.language.lexicon import Lexicon
-from equitune.names import SHORT, shorten, show
-from equitune.vision import import_transformers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-PADDED = 512  # models round their vocabulary up to a multiple of up to so many, for speed
+PADDED = 512  # models round their vocabulary up to a multiple of up to this many, for speed
 CHECK = "equitune language lexicon check FILE --tokenizer NAME"
 FORMS: dict[str, Callable[[str], str]] = {
     "": lambda word: f" {word}",
@@ -32,6 +33,9 @@ FORMS: dict[str, Callable[[str], str]] = {
 }
 # what stands before a word in running text: before its space, and where it has none
 OPENINGS = {True: ("the", "."), False: ("\n", "(", '"')}
+
+
+DESCRIBING = ("config.json", "tokenizer.json", "tokenizer_config.json")  # files of a tokenizer
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def problems(
 
 
 def check_size(tokenizer: PreTrainedTokenizerBase, size: int) -> None:
-    """Check that a model of so many token ids goes with a tokenizer.
+    """Check that a model of this many token ids goes with a tokenizer.
 
     Raises:
         ValueError: it has fewer, or many more than padding would make.
@@ -160,6 +164,24 @@ def report(
         f"a permutation of {found.action.size} tokens that moves {count * lexicon.order}"
     )
     return "\n".join([*(f"left out: {problem}" for problem in found.skipped), summary])
+
+
+def check_words_on(
+    lexicon: Lexicon,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    forms: bool = False,
+    skip_multi_token: bool = False,
+) -> None:
+    """Check, once `report` was read, that a lexicon permutes tokens; arguments as `words_on`.
+
+    Raises:
+        ValueError: it does not; the number of words is named, and nothing that the report has said.
+    """
+    count = len(_Reading(lexicon, tokenizer, forms, skip_multi_token).problems)
+    if count:
+        words = "1 word does" if count == 1 else f"{count} words do"
+        raise ValueError(f"lexicon {lexicon.name}: {words} not fit the tokenizer")
 
 
 class _Reading:
@@ -264,25 +286,56 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """Load a tokenizer.
 
     Args:
-        name: a folder, also one with GPT-2's vocab.json and merges.txt only, or an id on the
-            Hugging Face hub (with HF_HUB_OFFLINE=1 only what was downloaded before).
+        name: a folder, also one with GPT-2's vocab.json and merges.txt only, or an id of the
+            Hugging Face hub whose files were downloaded before: the hub is not asked.
 
     Raises:
         ValueError: it cannot be loaded, for whatever reason.
     """
-    import_transformers()
-    from transformers import AutoTokenizer, GPT2Tokenizer
+    with extra("language"):
+        from transformers import AutoTokenizer, GPT2Tokenizer
 
     folder = Path(name)
+    if folder.is_file():
+        raise ValueError(
+            f"no tokenizer {name!r}: it is a file: name the folder in which the tokenizer's files "
+            f"are{looked_at(folder)}"
+        )
+    if not folder.is_dir() and not _downloaded(name):
+        raise ValueError(
+            f"no tokenizer {name!r}: there is no such folder, and no model of the hub of this "
+            "name was downloaded: equitune language fetch brings one into a folder"
+            f"{looked_at(folder)}"
+        )
     files = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
-    described = files & {"config.json", "tokenizer.json", "tokenizer_config.json"}
+    if folder.is_dir() and not has_tokenizer(files):
+        raise ValueError(
+            f"no tokenizer {name!r}: the folder has no tokenizer files, as tokenizer.json: save "
+            f"the tokenizer there{looked_at(folder)}"
+        )
+    described = files & {*DESCRIBING}
     bare = {"vocab.json", "merges.txt"} <= files and not described
     try:
         kind = GPT2Tokenizer if bare else AutoTokenizer
-        tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(name, trust_remote_code=False)
+        tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(
+            name, trust_remote_code=False, local_files_only=True
+        )
     except Exception as error:  # whatever a damaged file or a network makes of it
         reason = textwrap.shorten(str(error) or type(error).__name__, 200, placeholder=" …")
         raise ValueError(
-            f"no tokenizer {name!r} ({reason}): pass a folder with its files, or an id of the hub"
+            f"no tokenizer {name!r} ({reason}): pass a folder with its files"
         ) from error
     return tokenizer
+
+
+def _downloaded(name: str) -> bool:
+    """Whether the hub's cache on this machine has a file of a tokenizer."""
+    with extra("language"):
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = [try_to_load_from_cache(name, file) for file in DESCRIBING]
+    except HFValidationError:  # no id of the hub
+        return False
+    return any(isinstance(file, str) for file in found)

@@ -1,5 +1,5 @@
-"""Tables and figures of all experiments; knows no model, only rows of numbers."""
+"""Tables and figures of all experiments."""
 
-from equitune.extras import require
+from equitune.compat import require
 
 require("workflow", "matplotlib", "pandas", "pydantic", "scipy", "typer")

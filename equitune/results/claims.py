@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from math import isnan, nan, sqrt
+from math import isnan, nan, prod, sqrt
 from typing import Any
 
 import pandas as pd
 from scipy import stats
 
-from equitune.results import evidence, sentences
+from equitune.config import GROUPLESS, IDENTITY
+from equitune.results import claim as words
 from equitune.results.claim import AtLeast, Claim, Condition, Rows
-from equitune.results.tables import IMAGE_GAIN_KEYS
+from equitune.results.tables import FAIRNESS_KEYS, IMAGE_GAIN_KEYS, IMAGE_KEYS, SCAN_KEYS
 
 CLAIM_COLUMNS = (
     "claim",
@@ -33,6 +34,8 @@ CLAIM_COLUMNS = (
     "note",
 )
 CONFIDENCE = 0.95
+KEYS = {"scan": SCAN_KEYS, "image": IMAGE_KEYS, "fairness": FAIRNESS_KEYS}
+PUBLISHED_KEYS = ["experiment", "dataset", "architecture", "method", "demographic", "metric"]
 
 
 def judge(
@@ -50,19 +53,19 @@ def judge(
         settings: what the run was made with, for the `needs` of claims; None: not known.
 
     Returns:
-        A row a claim with the columns `CLAIM_COLUMNS`: the published value, the measured one (mean
-        over seeds), its standard deviation, number of seeds and 95 % interval, the verdict
+        One row per claim with the columns `CLAIM_COLUMNS`: the published value, the measured one
+        (mean over seeds), its standard deviation, number of seeds and 95 % interval, the verdict
         (`reproduced`, `not reproduced`, `not run`), the rule and what was found, in words.
 
     Raises:
         ValueError: two rows of a table are of the same run.
     """
-    keys = {name: [*columns, "seed"] for name, columns in evidence.KEYS.items()}
+    keys = {name: [*columns, "seed"] for name, columns in KEYS.items()}
     keys["image_gains"] = [*IMAGE_GAIN_KEYS]
     for name, table in tables.items():
         if table.duplicated(keys[name]).any():
             raise ValueError(f"{name}.csv: two rows are of the same run; leave one of them there")
-    known = evidence.published_tables(published)
+    known = published_tables(published)
     rows = [
         _gain_row(each, tables.get(each.table), settings)
         if each.table == "image_gains"
@@ -99,15 +102,15 @@ def _row(
 ) -> dict[str, Any]:
     """Test one claim."""
     first = claim.tests[0]
-    expected = evidence.values(evidence.choose_published(published, claim), claim, first).mean()
-    runs = evidence.choose(table, claim.rows)
-    found = [evidence.values(runs, claim, test) for test in claim.tests]
+    expected = values_of(choose_published(published, claim), claim, first).mean()
+    runs = choose(table, claim.rows)
+    found = [values_of(runs, claim, test) for test in claim.tests]
     seeds = [values.groupby("seed").mean() for values in found]
     n = min(len(means) for means in seeds)
     if notes := list(_smaller(claim, runs, seeds, expected, settings)):
         verdict = "not run"
         if n:
-            notes.append(f"here: {sentences.amount(claim, first, seeds[0].mean())}, n = {n}")
+            notes.append(f"here: {words.amount(claim, first, seeds[0].mean())}, n = {n}")
         notes += _on_other_data(claim, table)
     else:
         held = [
@@ -116,7 +119,7 @@ def _row(
         ]
         verdict = "reproduced" if all(held) else "not reproduced"
         notes = [
-            sentences.finding(claim, test, values, interval(means))
+            words.finding(claim, test, values, interval(means))
             for test, values, means in zip(claim.tests, found, seeds, strict=True)
         ]
         if n == 1:
@@ -133,7 +136,7 @@ def _gain_row(
 ) -> dict[str, Any]:
     """Test one claim by the interval that image_gains.csv has, over images and seeds."""
     (test,) = claim.tests
-    found = evidence.gain(table, claim, test)
+    found = gain_of(table, claim, test)
     value, low, high, n, notes = nan, nan, nan, 0, []
     if found is not None:
         value, low, high = (float(found[name]) for name in ("gain", "low", "high"))
@@ -141,16 +144,16 @@ def _gain_row(
         if n < claim.seeds:
             notes.append(f"n = {n}, and the rule asks for {claim.seeds} seeds")
         notes += _unmet(claim, settings) if settings is not None else ()
-        measured = sentences.interval(claim, test, (low, high))
+        measured = words.bounded(claim, test, (low, high))
         if notes:
-            notes.append(f"here: {sentences.amount(claim, test, value)}, {measured}")
+            notes.append(f"here: {words.amount(claim, test, value)}, {measured}")
             verdict = "not run"
         else:
             notes = [f"{measured}, {found['images']} images"]
             verdict = "reproduced" if low > (test.exceeds or 0) else "not reproduced"
     else:
         verdict = "not run"
-        lacking = "no image_gains.csv" if table is None else sentences.lacking(claim, [test])
+        lacking = "no image_gains.csv" if table is None else words.lacking(claim, [test])
         notes.append(lacking)
     return _entry(claim, nan, value, nan, n, verdict, low, high, notes)
 
@@ -168,7 +171,7 @@ def _entry(
 ) -> dict[str, Any]:
     """Return a row of the table."""
     found = (published, measured, sd, n, verdict, low, high)
-    values = (claim.claim, claim.source, *found, sentences.rule(claim), "; ".join(notes))
+    values = (claim.claim, claim.source, *found, words.rule(claim), "; ".join(notes))
     return dict(zip(CLAIM_COLUMNS, values, strict=True))
 
 
@@ -198,13 +201,14 @@ def _smaller(
         return
     lacking = [test for test, means in zip(claim.tests, seeds, strict=True) if means.empty]
     if lacking:
-        yield sentences.lacking(claim, lacking)
+        yield words.lacking(claim, lacking)
         return
     if (n := min(len(means) for means in seeds)) < claim.seeds:
         yield f"n = {n}, and the rule asks for {claim.seeds} seeds"
     for column, least in claim.at_least.items():
         if runs[column].min() < least:
-            yield f"{column} is {runs[column].min():.0f}, in the paper's run {least:.0f}"
+            size = words.SIZES.get(column, column)
+            yield f"{size} is {runs[column].min():.0f}, in the paper's run {least:.0f}"
     if settings is not None:
         yield from _unmet(claim, settings)
     if isnan(expected) and any(test.reaches is not None for test in claim.tests):
@@ -229,10 +233,10 @@ def _on_other_data(claim: Claim, table: pd.DataFrame | None) -> Iterator[str]:
     own = claim.rows[claim.data]
     for name in sorted(set(table[claim.data]) - {own}):
         other: Rows = {claim.data: name}
-        runs = evidence.choose(table, claim.rows | other)
-        means = evidence.numbers(runs, claim, claim.tests[0]).groupby("seed").mean()
+        runs = choose(table, claim.rows | other)
+        means = numbers(runs, claim, claim.tests[0]).groupby("seed").mean()
         if len(means):
-            found = sentences.amount(claim, claim.tests[0], means.mean())
+            found = words.amount(claim, claim.tests[0], means.mean())
             yield f"on {name}: {found}, n = {len(means)}{_scored(claim, runs)}"
 
 
@@ -242,3 +246,97 @@ def _scored(claim: Claim, runs: pd.DataFrame | None) -> str:
         return ""
     names = sorted(set(runs["scorer"].dropna()))
     return f", scorer {' and '.join(names)}" if names else ""
+
+
+def choose(table: pd.DataFrame | None, wanted: Rows) -> pd.DataFrame | None:
+    """Return the rows of a table, if there is one, that have these values."""
+    if table is None:
+        return None
+    for column, names in wanted.items():
+        table = table[table[column].isin([names] if isinstance(names, str) else names)]
+    return table
+
+
+def choose_published(published: pd.DataFrame | None, claim: Claim) -> pd.DataFrame | None:
+    """Return the published rows that a claim is about, under the names they were published with."""
+    names = claim.published_as
+    return choose(
+        published,
+        {
+            column: names.get(wanted, wanted) if isinstance(wanted, str) else wanted
+            for column, wanted in claim.rows.items()
+        },
+    )
+
+
+def values_of(table: pd.DataFrame | None, claim: Claim, test: Condition) -> pd.Series[float]:
+    """Return what a condition is about: a number for each of the claim's cells and each seed.
+
+    A seed that lacks one of the cells is left out.
+    """
+    found = numbers(table, claim, test)
+    cells = prod(len(wanted) for wanted in claim.rows.values() if isinstance(wanted, list))
+    return found[found.groupby("seed").transform("size") == cells]
+
+
+def numbers(table: pd.DataFrame | None, claim: Claim, test: Condition) -> pd.Series[float]:
+    """Return the numbers that there are, whichever cells and seeds they are of."""
+    measure = test.measure or claim.measure
+    if table is None or measure not in table:
+        return pd.Series(dtype=float, index=pd.Index([], name="seed"))
+    rows = table
+    index = [name for name in KEYS[claim.table] if name not in ("method", "group")] + ["seed"]
+
+    def of(method: str) -> pd.Series[float]:
+        chosen = rows[rows["method"] == method]
+        if "group" in chosen:
+            group = IDENTITY if method in GROUPLESS else claim.group
+            chosen = chosen[chosen["group"] == group]
+        column = chosen.set_index(index)[measure].astype(float)
+        return column.abs() if test.size else column
+
+    found = of(test.method)
+    if test.minus is not None:
+        found = found - of(test.minus)
+    if test.over is not None:
+        found = found / of(test.over)
+    return found.dropna()
+
+
+def gain_of(table: pd.DataFrame | None, claim: Claim, test: Condition) -> pd.Series[float] | None:
+    """Return the row of image_gains.csv that a condition is about, if there is one."""
+    wanted = {"method": test.method, "against": test.minus or "", "measure": claim.measure}
+    rows = choose(table, claim.rows | {**wanted, "group": claim.group})
+    return None if rows is None or rows.empty else rows.iloc[0]
+
+
+def published_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return published values as tables with the columns of a run's, as if of one seed."""
+    # of two values of the same thing neither is the published one
+    rows = rows.drop_duplicates(PUBLISHED_KEYS, keep=False)
+    images = rows[rows["experiment"] == "image"].pivot_table(
+        "value", ["dataset", "architecture", "method"], "metric"
+    )
+    texts = rows[rows["experiment"] == "language"].pivot_table(
+        "value", ["dataset", "architecture", "method", "demographic"], "metric"
+    )
+    fairness = []
+    for (cell, model, method), shares in texts.groupby(level=[0, 1, 2]):
+        axis, _, task = str(cell).partition(" ")
+        regard = shares["positive"] - shares["negative"]  # demographics in alphabetical order
+        fairness.append(
+            {
+                "model": model,
+                "method": method,
+                "axis": axis,
+                "task": task,
+                "seed": 0,
+                "pair": "/".join(shares.index.get_level_values("demographic")),
+                "regard_gap": regard.iloc[0] - regard.iloc[-1],
+            }
+        )
+    columns = [*FAIRNESS_KEYS, "seed", "pair", "regard_gap"]
+    return {
+        "image": images.reset_index().assign(seed=0),
+        "fairness": pd.DataFrame(fairness, columns=columns),
+    }

@@ -15,7 +15,7 @@ from math import hypot, sqrt
 import pandas as pd
 from scipy import stats
 
-from equitune.results.style import METHODS
+from equitune.methods import METHODS, names
 from equitune.results.tables import (
     IMAGE_FORECAST_COLUMNS,
     IMAGE_FORECAST_KEYS,
@@ -24,8 +24,9 @@ from equitune.results.tables import (
 )
 
 CONFIDENCE = 0.95
-TUNED = ("equitune", "equitune_augment", "lambda_equitune", "equizero")
-AGAINST = ("finetune", "finetune_augment", "finetune_augment_matched")
+# equi-tuned methods and what learns from one, and those without copies whose whole model is trained
+TUNED = tuple(name for name in names("image") if METHODS[name].combine or METHODS[name].teacher)
+AGAINST = names("image", combine=None, head_only=False)
 MEASURES = {  # of the score: how the gain is called, and the sign that makes more better
     "rotated_correct": ("rotated_accuracy", 1),
     "upright_correct": ("upright_accuracy", 1),
@@ -48,7 +49,7 @@ def gains(scores: pd.DataFrame) -> pd.DataFrame:
     for (dataset, architecture), cell in scores.groupby(["dataset", "architecture"]):
         for group in sorted(set(cell.loc[cell["method"].isin(TUNED), "group"])):
             for method in TUNED:
-                for against in AGAINST:
+                for against in (other for other in AGAINST if other != method):
                     ours = cell[(cell["method"] == method) & (cell["group"] == group)]
                     theirs = _measured_by(cell[cell["method"] == against], group)
                     keys = {"dataset": dataset, "architecture": architecture, "group": group}
@@ -91,7 +92,7 @@ def interval(differences: pd.DataFrame, column: str) -> tuple[float, float]:
     """Return the ends of the 95 % interval of a mean difference; see the head of this module.
 
     Args:
-        differences: a row an image and seed, with the columns image_id and seed.
+        differences: one row per image and seed, with the columns image_id and seed.
         column: which difference.
     """
     tail = (1 + CONFIDENCE) / 2
@@ -108,7 +109,7 @@ def interval(differences: pd.DataFrame, column: str) -> tuple[float, float]:
 def _compared(
     ours: pd.DataFrame, theirs: pd.DataFrame, method: str, against: str
 ) -> list[dict[str, object]]:
-    """Return a row a measure, none where a model is missing or one image alone is shared."""
+    """Return one row per measure, none where a model is missing or one image alone is shared."""
     differences = _differences(ours, theirs)
     if differences["image_id"].nunique() < 2:
         return []
@@ -150,7 +151,7 @@ def _answer(method: str, against: str, measure: str, gain: float, low: float, hi
     factor, unit = (100, "points of accuracy") if "accuracy" in measure else (1, "Brier score")
     digits = 1 if factor == 100 else 3
     number, bottom, top = (f"{factor * x:.{digits}f}" for x in (abs(gain), low, high))
-    ours, theirs = METHODS[method][0], METHODS[against][0]
+    ours, theirs = METHODS[method].label, METHODS[against].label
     where = "moved" if measure.startswith("rotated") else "upright"
     if low > 0:
         verdict = f"yes: {ours} is better than {theirs} by {number} {unit}"

@@ -1,12 +1,38 @@
-"""What a run was made with: the facts of its manifests as a table; knows no result and no file."""
+"""What a run was made with: the facts of its manifests as a table."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from equitune.results.tables import read
+
 PROVENANCE_COLUMNS = ("what", "value")
+
+
+def read_manifests(parts: Sequence[Path]) -> list[dict[str, Any]]:
+    """Read the manifests of trained models.
+
+    Args:
+        parts: evaluations, beside whose models manifests are, or manifests.
+
+    Raises:
+        ValueError: an evaluation cannot be read.
+    """
+    manifests = []
+    for part in parts:
+        if part.suffix == ".json":
+            manifests.append(part)
+            continue
+        runs = read(part, ["method", "group"])[["method", "group"]]
+        manifests += [
+            part.parent / method / group / "manifest.json"
+            for method, group in runs.itertuples(index=False)
+        ]
+    return [json.loads(manifest.read_text(encoding="utf-8")) for manifest in manifests]
 
 
 def provenance(
@@ -15,8 +41,8 @@ def provenance(
     """Sum up the manifests of trained models.
 
     Args:
-        manifests: as `equitune.manifests.write_manifest` wrote them.
-        now: the commit at which the tables are made, as `equitune.manifests.git_state` tells it.
+        manifests: as `equitune.run.manifests.write_manifest` wrote them.
+        now: the commit at which the tables are made, by `equitune.run.manifests.git_state`.
 
     Returns:
         One row a fact with the columns `PROVENANCE_COLUMNS`. Where models differ, a value is

@@ -1,4 +1,4 @@
-"""Tables: gather the runs' rows, check their columns, summarize over seeds; draws nothing."""
+"""Tables as files: their columns, reading and writing them, and the summary over seeds."""
 
 import io
 import logging
@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from equitune.config import REGARD_LABELS
-from equitune.files import atomic_write
-from equitune.names import LONGEST, RENAMED, shorten, show
-from equitune.texts import read_text
+from equitune.io.files import atomic_write
+from equitune.io.names import RENAMED, show
+from equitune.io.texts import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ SCAN_COLUMNS = (
     "train_examples",
     "train_seconds",
     "parameters",
+    "test_size",
 )
 SCAN_KEYS = ("task", "architecture", "method", "group")
 SCAN_MEASURES = ("validation_accuracy", "test_accuracy", "equivariance_error")
@@ -42,6 +43,7 @@ IMAGE_COLUMNS = (
     "equivariance_error",
     "train_seconds",
     "parameters",
+    "test_size",
 )
 IMAGE_KEYS = ("dataset", "architecture", "method", "group")
 IMAGE_MEASURES = (
@@ -61,6 +63,8 @@ IMAGE_EXAMPLE_COLUMNS = (
     "element",
     "prediction",
     "png",
+    "disagree",
+    "test_size",
 )
 # what a model makes of each test image: 1 or 0, and the Brier score
 IMAGE_SCORES = ("upright_correct", "rotated_correct", "upright_brier", "rotated_brier")
@@ -139,7 +143,7 @@ FAIRNESS_COLUMNS = (
 UNSCORED = 0.5  # a scorer that recognises nothing in a larger share of a row's texts is warned of
 # columns that tables of earlier versions lack; they are read as empty
 ADDED = {
-    *("empty", "scorer", "unscored", "unscored_sentiment", "warning"),
+    *("empty", "scorer", "unscored", "unscored_sentiment", "warning", "disagree", "test_size"),
     *(name for name in (*REGARD_COLUMNS, *FAIRNESS_COLUMNS) if name.startswith(SYMMETRIC)),
 }
 MEASURE_COLUMNS = ("axis", "task", "counterfactual_tv", "perplexity")  # of a model and method
@@ -188,6 +192,33 @@ COST_COLUMNS = (
     "threads",
     "torch",
 )
+JOB_COLUMNS = (
+    "rule",
+    "job",
+    "seconds",
+    "start_seconds",
+    "imports_seconds",
+    "training_seconds",
+    "processor_seconds",
+    "peak_mb",
+    "end",
+)
+COLUMNS = {  # of the tables that figures and claims are made from, by the file's name
+    "published": PUBLISHED_COLUMNS,
+    "scan": SCAN_COLUMNS,
+    "image": IMAGE_COLUMNS,
+    "image_elements": IMAGE_ELEMENT_COLUMNS,
+    "image_examples": IMAGE_EXAMPLE_COLUMNS,
+    "image_gains": IMAGE_GAIN_COLUMNS,
+    "image_forecast": IMAGE_FORECAST_COLUMNS,
+    "regard": REGARD_COLUMNS,
+    "fairness": FAIRNESS_COLUMNS,
+    "language_pronouns": PRONOUN_COLUMNS,
+    "language_tuning": TUNING_COLUMNS,
+    "truth": TRUTH_COLUMNS,
+    "cost": COST_COLUMNS,
+    "jobs": JOB_COLUMNS,
+}
 # text, though it may look like a number or a missing value: a class may be called 7 or "NA"
 TEXT = {
     "against",
@@ -195,6 +226,7 @@ TEXT = {
     "architecture",
     "axis",
     "benchmark",
+    "claim",
     "context",
     "dataset",
     "demographic",
@@ -203,6 +235,7 @@ TEXT = {
     "experiment",
     "group",
     "image_id",
+    "job",
     "label",
     "machine",
     "measure",
@@ -217,6 +250,7 @@ TEXT = {
     "png",
     "prediction",
     "regard",
+    "rule",
     "scorer",
     "setting",
     "source",
@@ -224,6 +258,7 @@ TEXT = {
     "text",
     "torch",
     "unit",
+    "verdict",
     "warning",
 }
 
@@ -249,7 +284,7 @@ def read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     except FileNotFoundError as error:
         raise ValueError(f"{path} does not exist: run snakemake, or lay the table there") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ValueError(f"{path} is no CSV table: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{path} is not a CSV table: {' '.join(str(error).split())}") from error
     if "method" in table and (old := sorted(RENAMED.keys() & set(table["method"]))):
         logger.warning("%s: method %s is read as %s", path, old[0], RENAMED[old[0]])
         table["method"] = table["method"].replace(RENAMED)
@@ -265,54 +300,11 @@ def read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def gather(paths: Sequence[Path], columns: Sequence[str], keys: Sequence[str]) -> pd.DataFrame:
-    """Put the rows of several tables together, in an order that the files' order cannot change.
-
-    Raises:
-        ValueError: as `read`, or two rows are of the same run.
-    """
-    parts = [read(path, columns)[list(columns)] for path in paths]
-    # a part without rows does not know which of its columns are numbers
-    table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
-    twice = table[table.duplicated(list(keys))]
-    if len(twice):
-        row = ", ".join(shorten(str(value), LONGEST) for value in twice.iloc[0][list(keys)])
-        raise ValueError(f"two rows are of the same run: {row}")
-    return table.sort_values(list(keys), ignore_index=True)
-
-
-def first_seed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the smallest seed of each dataset and architecture."""
-    smallest = table.groupby(["dataset", "architecture"])["seed"].transform("min")
-    return table[table["seed"] == smallest].reset_index(drop=True)
-
-
-def side_by_side(texts: pd.DataFrame) -> pd.DataFrame:
-    """Put the texts of all demographics of a context into one row; of several seeds, the first's.
-
-    Args:
-        texts: one row a text, with the columns `LANGUAGE_TEXT_COLUMNS`.
-
-    Returns:
-        One row for each of `LANGUAGE_TEXT_KEYS`, then scorer, demographic_1, text_1, regard_1,
-        demographic_2 …, the demographics of an axis in alphabetical order. An axis of fewer
-        demographics than another, and a text that is missing, leave empty cells.
-    """
-    keys, values = [*LANGUAGE_TEXT_KEYS, "scorer"], ["demographic", "text", "regard"]
-    texts = texts.sort_values("seed", kind="stable").drop_duplicates([*keys, "demographic"])
-    texts = texts.fillna({"scorer": ""})  # tables of earlier versions do not name it
-    nth = texts.groupby(["model", "axis", "task"])["demographic"].rank(method="dense").astype(int)
-    wide = texts.assign(nth=nth).pivot(index=keys, columns="nth", values=values)
-    wide = wide[[(value, place) for place in sorted(set(nth)) for value in values]]
-    wide.columns = wide.columns.map(lambda column: f"{column[0]}_{column[1]}")
-    return wide.reset_index()
-
-
 def summarize(table: pd.DataFrame, keys: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
     """Mean, standard deviation over seeds (n - 1; empty for one seed) and n of each measure.
 
     Args:
-        table: one row a run.
+        table: one row per run.
         keys: columns that tell cells apart; the rest is averaged.
         measures: the columns to average.
 

@@ -1,1 +1,1 @@
-"""The SCAN experiment: compositional commands for sequence models; knows no other experiment."""
+"""The SCAN experiment: compositional commands for sequence models."""

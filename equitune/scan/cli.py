@@ -1,12 +1,15 @@
-"""Commands of the SCAN experiment: arguments to calls; knows no tensor."""
+"""Commands of the SCAN experiment: arguments to calls."""
 
+import re
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+from equitune.compat import extra
 from equitune.config import Permutation, Seq2SeqModel, Training
-from equitune.extras import extra
-from equitune.files import atomic_write
-from equitune.options import Device, Input, Mirror, Output, Seed, Settings, States, settings
+from equitune.io.files import atomic_write
+from equitune.methods import names
+from equitune.options import Device, Input, Mirror, Output, Seed, Settings, States, build, settings
 
 with extra("workflow"):
     import typer
@@ -14,7 +17,10 @@ with extra("workflow"):
 app = typer.Typer(help="Compositional generalization on SCAN.")
 
 Cycles = Annotated[
-    str, typer.Option(help="Cycles of words, {commands: [[…]], actions: [[…]]}, as YAML or JSON.")
+    str,
+    typer.Option(
+        help="Cycles of words, {commands: [[…]], actions: [[…]]}, as YAML; or a name, as jump_run."
+    ),
 ]
 
 
@@ -29,8 +35,8 @@ def split(
     mirror: Mirror = None,
 ) -> None:
     """Write a task's training and test lines, checked against the published checksums."""
-    from equitune.registry import sources
-    from equitune.retrieve import check_lines, retrieve
+    from equitune.io.registry import sources
+    from equitune.io.retrieve import check_lines, retrieve
     from equitune.scan import grammar
 
     outputs = {"train": train, "test": test}
@@ -55,15 +61,35 @@ def dataset(
     validation_fraction: Annotated[float, typer.Option(help="Share held out of training.")],
     output: Output,
     subset: Annotated[
-        int | None, typer.Option(help="Trial runs: at most so many pairs of each part.")
+        int | None, typer.Option(help="Trial runs: at most this many pairs of each part.")
+    ] = None,
+    permutation: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME={commands: …, actions: …}: cycles that the lines must agree with."),
     ] = None,
 ) -> None:
     """Split off the validation part and encode all parts."""
-    from equitune.scan.data import build_dataset, read_pairs, save_dataset
+    from equitune.scan.agreement import check_permutation
+    from equitune.scan.data import build_dataset, read_pairs, save_dataset, vocabularies, words_of
 
-    parts = build_dataset(read_pairs(train), read_pairs(test), seed, validation_fraction, subset)
+    lines = read_pairs(train), read_pairs(test)
+    sides = vocabularies(*lines)
+    for text in permutation or ():
+        key, cycles = _named(text)
+        check_permutation(key, cycles, [*lines[0], *lines[1]], sides, f"{train} and {test}")
+    parts = build_dataset(*lines, seed, validation_fraction, subset, sides=sides)
     facts = {"seed": seed, "validation_fraction": validation_fraction, "subset": subset}
-    save_dataset(output, parts, task=task, **facts)
+    own = {} if words_of(sides) is None else {"words": words_of(sides)}
+    save_dataset(output, parts, task=task, **facts, **own)
+
+
+def _named(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the key of a permutation and its cycles from NAME=CYCLES, or from one of the two."""
+    name, separator, cycles = text.partition("=")
+    key = "--permutation"
+    if separator and re.fullmatch(r"\w+", name):
+        key, text = f"scan.permutations.{name}", cycles
+    return key, asdict(settings(Permutation, text, key, "scan.permutations"))
 
 
 @app.command()
@@ -71,32 +97,34 @@ def pretrain(
     dataset: Input,
     architecture: Annotated[str, typer.Option(help="LSTM, GRU or RNN.")],
     seed: Seed,
-    model: Annotated[str, typer.Option(help="Widths and dropout, as YAML or JSON.")],
     training: Settings,
     output: Output,
+    model: Annotated[str, typer.Option(help="Widths and dropout, as YAML or JSON.")] = "{}",
     device: Device = "auto",
     state_folder: States = None,
 ) -> None:
     """Train a model from scratch."""
+    from equitune.run.job import Job
     from equitune.scan import experiment
+    from equitune.scan.data import load_dataset
+    from equitune.scan.run import ScanRun
 
-    experiment.pretrain(
-        dataset,
-        architecture,
-        seed,
-        settings(Seq2SeqModel, model, "--model"),
-        settings(Training, training, "--training"),
-        output,
-        device,
-        state_folder,
+    run = build(
+        ScanRun,
+        architecture=architecture,
+        seed=seed,
+        model=settings(Seq2SeqModel, model, "--model"),
+        training=settings(Training, training, "--training"),
     )
+    run = replace(run, words=load_dataset(dataset)[1].get("words"))
+    experiment.pretrain(run, dataset, Job(output=output, device=device, state_folder=state_folder))
 
 
 @app.command()
 def tune(
     dataset: Input,
     pretrained: Input,
-    method: Annotated[str, typer.Option(help="finetune, equitune, lambda_equitune or equizero.")],
+    method: Annotated[str, typer.Option(help=", ".join(names("scan", head_only=False)))],
     group: Annotated[str, typer.Option(help="Name of the group, as it stands in the table.")],
     permutation: Cycles,
     seed: Seed,
@@ -106,19 +134,27 @@ def tune(
     state_folder: States = None,
 ) -> None:
     """Train a pretrained model further by a method."""
+    from equitune.run.job import Job
+    from equitune.saving.trained import read_run
     from equitune.scan import experiment
+    from equitune.scan.run import ScanRun
 
+    cycles = settings(Permutation, permutation, "--permutation", "scan.permutations")
+    plan = settings(Training, training, "--training")
+    before, _ = read_run(pretrained, ScanRun)
+    run = build(
+        ScanRun,
+        words=before.words,
+        architecture=before.architecture,
+        method=method,
+        group=group,
+        permutation=cycles,
+        seed=seed,
+        model=before.model,
+        training=plan,
+    )
     experiment.tune(
-        dataset,
-        pretrained,
-        method,
-        group,
-        settings(Permutation, permutation, "--permutation"),
-        seed,
-        settings(Training, training, "--training"),
-        output,
-        device,
-        state_folder,
+        run, dataset, pretrained, Job(output=output, device=device, state_folder=state_folder)
     )
 
 
@@ -131,8 +167,12 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Score models on the validation and the test part; groupless ones by --permutation."""
-    from equitune.scan import experiment
+    from equitune.scan import evaluation
 
-    experiment.evaluate(
-        dataset, models, settings(Permutation, permutation, "--permutation"), output, device
+    evaluation.evaluate(
+        dataset,
+        models,
+        settings(Permutation, permutation, "--permutation", "scan.permutations"),
+        output,
+        device,
     )

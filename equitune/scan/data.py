@@ -1,10 +1,11 @@
-"""SCAN as tensors: vocabularies, pairs, datasets, batches; knows no group, no model.
+"""SCAN as tensors: vocabularies, pairs, datasets, batches.
 
 Ids: 0 opens a sequence of actions and pads every sequence, 1 ends it, words follow.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,15 +16,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equitune.files import load_tensors, save_tensors
-from equitune.names import nearest, show
+from equitune.io.files import load_tensors, save_tensors
+from equitune.io.names import nearest, show
+from equitune.io.places import check_file
+from equitune.io.texts import read_text
 from equitune.scan.grammar import ACTION_WORDS, COMMAND_WORDS
-from equitune.texts import read_text
 
 START = PADDING = 0
 END = 1
 PARTS = ("train", "validation", "test")
+SIDES = ("commands", "actions")
 KIND = "SCAN dataset"
+
+logger = logging.getLogger(__name__)
 
 
 class Vocabulary:
@@ -79,6 +84,37 @@ class Vocabulary:
 
 COMMANDS = Vocabulary(COMMAND_WORDS)
 ACTIONS = Vocabulary(ACTION_WORDS)
+Sides = tuple[Vocabulary, Vocabulary]  # of commands, and of actions
+SCAN: Sides = (COMMANDS, ACTIONS)
+
+
+def vocabularies(train: Sequence[tuple[str, str]], test: Sequence[tuple[str, str]]) -> Sides:
+    """Return the vocabularies of some pairs: SCAN's, where they have no other word.
+
+    A word that the test pairs alone have is warned of: nothing can be learned of it.
+    """
+    found = []
+    for place, known in enumerate(SCAN):
+        learned, tested = (
+            {w for pair in part for w in pair[place].split()} for part in (train, test)
+        )
+        if unseen := sorted(tested - learned):
+            logger.warning("words that no training pair has: %s", ", ".join(unseen[:5]))
+        words = learned | tested
+        found.append(known if words <= {*known.words} else Vocabulary(sorted(words)))
+    return found[0], found[1]
+
+
+def words_of(sides: Sides) -> dict[str, list[str]] | None:
+    """Return the words of vocabularies as plain data; None for SCAN's own."""
+    if sides[0].words == COMMANDS.words and sides[1].words == ACTIONS.words:
+        return None
+    return {name: [*side.words[2:]] for name, side in zip(SIDES, sides, strict=True)}
+
+
+def sides_of(words: Mapping[str, Sequence[str]] | None) -> Sides:
+    """Return the vocabularies that `words_of` gave."""
+    return SCAN if words is None else (Vocabulary(words[SIDES[0]]), Vocabulary(words[SIDES[1]]))
 
 
 @dataclass(frozen=True)
@@ -125,8 +161,8 @@ class Pairs:
         return (self.actions != PADDING).sum(1)
 
     @classmethod
-    def encode(cls, pairs: Sequence[tuple[str, str]]) -> Pairs:
-        """Encode pairs of texts.
+    def encode(cls, pairs: Sequence[tuple[str, str]], sides: Sides = SCAN) -> Pairs:
+        """Encode pairs of texts, by default in SCAN's own words.
 
         Raises:
             ValueError: there are none, or a word is unknown (the pair is shown).
@@ -136,33 +172,40 @@ class Pairs:
         rows: tuple[list[list[int]], list[list[int]]] = ([], [])
         for pair in pairs:
             try:
-                for side, vocabulary, text in zip(rows, (COMMANDS, ACTIONS), pair, strict=True):
+                for side, vocabulary, text in zip(rows, sides, pair, strict=True):
                     side.append([*vocabulary.encode(text.split()), END])
             except ValueError as error:
                 raise ValueError(f"pair {show(pair)}: {error}") from None
         return cls(_pad(rows[0]), _pad(rows[1]))
 
 
+LINE = re.compile(r"\s*IN:((?:\s+\S+)+?)\s+OUT:((?:\s+\S+)+)\s*")
+COLUMNS = re.compile(r"([^\t]*[^\t\s][^\t]*)\t([^\t]*[^\t\s][^\t]*)")
+
+
 def read_pairs(path: Path) -> list[tuple[str, str]]:
-    """Read pairs of command and actions from a file in the published format.
+    """Read pairs of command and actions: lines in the published format, or two columns and a tab.
+
+    Blank lines are passed over, and lines may end as on Windows.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is empty, is not UTF-8, or a line is not "IN: … OUT: …"; the file, the
-            line and what is wrong are named.
+        ValueError: the file is empty, is not UTF-8, or a line is neither "IN: … OUT: …" nor
+            two columns; the file, the line and what is wrong are named.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: run equitune scan split")
+    check_file(path, "expected a file of lines IN: … OUT: …, as equitune scan split writes them")
     pairs = []
     for number, line in enumerate(read_text(path).splitlines(), 1):
-        match = re.fullmatch(r"IN:((?: \w+)+) OUT:((?: \w+)+)\s*", line)
+        if not line.strip():
+            continue
+        match = LINE.fullmatch(line) or COLUMNS.fullmatch(line)
         if not match:
             shown = line if len(line) < 60 else f"{line[:57]}..."
             raise ValueError(
                 f"{path}:{number}: {shown!r}: expected a line such as 'IN: walk left OUT: "
                 "I_TURN_LEFT I_WALK'"
             )
-        pairs.append((match[1].strip(), match[2].strip()))
+        pairs.append((" ".join(match[1].split()), " ".join(match[2].split())))
     if not pairs:
         raise ValueError(f"{path} is empty: expected lines such as 'IN: walk OUT: I_WALK'")
     return pairs
@@ -174,6 +217,7 @@ def build_dataset(
     seed: int,
     validation_fraction: float,
     subset: int | None = None,
+    sides: Sides = SCAN,
 ) -> dict[str, Pairs]:
     """Split a validation part off the training pairs and encode all three parts.
 
@@ -187,6 +231,7 @@ def build_dataset(
         seed: decides what is drawn.
         validation_fraction: share of the commands of one line, between 0 and 1.
         subset: for trial runs, at most that many random pairs of each part.
+        sides: the vocabularies of commands and actions.
 
     Returns:
         "train", "validation" and "test".
@@ -219,7 +264,7 @@ def build_dataset(
         if subset is not None:
             rows = torch.randperm(len(pairs), generator=generator)[:subset].sort().values
             parts[name] = [pairs[row] for row in rows.tolist()]
-    return {name: Pairs.encode(pairs) for name, pairs in parts.items()}
+    return {name: Pairs.encode(pairs, sides) for name, pairs in parts.items()}
 
 
 def save_dataset(path: Path, dataset: Mapping[str, Pairs], **facts: Any) -> None:
@@ -231,9 +276,9 @@ def save_dataset(path: Path, dataset: Mapping[str, Pairs], **facts: Any) -> None
         **facts: JSON-able; task=, seed= and validation_fraction= at least. The counts are added.
     """
     tensors = {
-        f"{name}.{side}": getattr(pairs, side).to(torch.uint8)  # both vocabularies are small
+        f"{name}.{side}": _small(getattr(pairs, side))
         for name, pairs in dataset.items()
-        for side in ("commands", "actions")
+        for side in SIDES
     }
     counts = {name: len(pairs) for name, pairs in dataset.items()}
     save_tensors(path, tensors, {"kind": KIND, **facts, "counts": counts})
@@ -247,14 +292,19 @@ def load_dataset(path: Path) -> tuple[dict[str, Pairs], dict[str, Any]]:
         ValueError: it is truncated or no dataset of this experiment.
     """
     tensors, facts = load_tensors(path)
-    expected = {f"{name}.{side}" for name in PARTS for side in ("commands", "actions")}
+    expected = {f"{name}.{side}" for name in PARTS for side in SIDES}
     if facts.pop("kind", None) != KIND or tensors.keys() != expected:
-        raise ValueError(f"{path} is no {KIND}: make one with equitune scan dataset")
+        raise ValueError(f"{path} is not of kind {KIND}: make one with equitune scan dataset")
     dataset = {
         name: Pairs(tensors[f"{name}.commands"].long(), tensors[f"{name}.actions"].long())
         for name in PARTS
     }
     return dataset, facts
+
+
+def _small(ids: Tensor) -> Tensor:
+    """Return ids in a byte each where they fit, as those of SCAN's vocabularies do."""
+    return ids.to(torch.uint8 if int(ids.max()) < 256 else torch.int32)
 
 
 def _pad(rows: list[list[int]]) -> Tensor:

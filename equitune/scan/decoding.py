@@ -1,4 +1,4 @@
-"""Greedy decoding of an equi-tuned sequence model, all branches in step; knows no file and no task.
+"""Greedy decoding of an equi-tuned sequence model, all branches in step.
 
 Branch g reads the command g x. At each position the branches' log-probabilities are moved back and
 combined, one action a is chosen, and branch g is fed its own image g a: so every branch stays the
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from equitune.actions import TokenPermutation
 from equitune.copies import unique_rows
-from equitune.scan.data import ACTIONS, END, START
+from equitune.scan.data import END, START
 from equitune.scan.models import Seq2Seq
 from equitune.symmetrize import EquiTuned
 
@@ -35,7 +35,8 @@ def greedy(model: EquiTuned, commands: Tensor, steps: int = MAX_STEPS) -> Tensor
     """
     seq2seq = cast(Seq2Seq, model.module)
     words, actions = cast(tuple[TokenPermutation, ...], tuple(model.input_actions))
-    images = _images(actions, commands.device)
+    size = seq2seq.output.out_features
+    images = _images(actions, size, commands.device)
     copies = words.orbit(commands)  # (|G|, batch, length)
     first, row = unique_rows([copies.flatten(0, 1)])  # equal copies are computed once
     row = row.view(copies.shape[:2])  # which computed row each copy is
@@ -53,8 +54,8 @@ def greedy(model: EquiTuned, commands: Tensor, steps: int = MAX_STEPS) -> Tensor
         if not len(going):
             break
         # rows that share their past and their next token go on as one
-        pairs, row = torch.unique(row * len(ACTIONS) + images[:, choice], return_inverse=True)
-        source, fed = pairs // len(ACTIONS), pairs % len(ACTIONS)
+        pairs, row = torch.unique(row * size + images[:, choice], return_inverse=True)
+        source, fed = pairs // size, pairs % size
         if not torch.equal(source, torch.arange(len(memory.mask), device=source.device)):
             memory = memory.select(source)
     return decoded
@@ -75,12 +76,14 @@ def next_actions(model: EquiTuned, commands: Tensor, prefixes: Tensor) -> Tensor
     same_command = (words.orbit(commands) == commands).all(-1)  # (|G|, batch)
     same_past = (actions.orbit(prefixes) == prefixes).long().cummin(-1).values.bool()
     agree = same_command[:, :, None] & same_past  # (|G|, batch, positions)
-    return _choose(model(commands, prefixes), agree, _images(actions, commands.device))
+    log_probabilities = model(commands, prefixes)
+    images = _images(actions, log_probabilities.shape[-1], commands.device)
+    return _choose(log_probabilities, agree, images)
 
 
-def _images(actions: TokenPermutation, device: torch.device) -> Tensor:
+def _images(actions: TokenPermutation, size: int, device: torch.device) -> Tensor:
     """images[g, a] = g a for all actions: (|G|, vocabulary)."""
-    return actions.orbit(torch.arange(len(ACTIONS), device=device))
+    return actions.orbit(torch.arange(size, device=device))
 
 
 def _choose(log_probabilities: Tensor, agree: Tensor, images: Tensor) -> Tensor:

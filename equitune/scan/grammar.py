@@ -1,4 +1,4 @@
-"""The SCAN language: its commands, their meaning and its splits; knows no tensor and no file.
+"""The SCAN language: its commands, their meaning and its splits.
 
 Grammar and semantics are those of Lake & Baroni (2018), "Generalization without systematicity",
 figures 6 and 7; the split around_right is that of Loula, Baroni & Lake (2018).
@@ -6,7 +6,7 @@ figures 6 and 7; the split around_right is that of Loula, Baroni & Lake (2018).
 
 from collections.abc import Iterator
 
-from equitune.names import nearest
+from equitune.io.names import nearest
 
 TASKS = ("add_jump", "around_right", "simple")
 
@@ -142,7 +142,7 @@ def _act(act: list[str], phrase: list[str], command: str) -> list[str]:
         case [verb, "around", turn] if _moves(verb) and turn in TURNS:
             return [TURNS[turn], *_verb(verb)] * 4
     raise ValueError(
-        f"{command!r}: {' '.join(phrase)!r} is no phrase of the grammar: expected a verb, then "
+        f"{command!r}: {' '.join(phrase)!r} is not a phrase of the grammar: expected a verb, then "
         "[opposite | around] left | right (which 'turn' needs), then twice | thrice"
     )
 

@@ -1,4 +1,4 @@
-"""The sequence-to-sequence models of the SCAN experiment; they know no group, no file and no task.
+"""The sequence-to-sequence models of the SCAN experiment.
 
 The architecture is that of Gordon et al. (2020, "Permutation equivariant models for compositional
 generalization in language") as used for equi-tuning by Basu et al. (2023): a bidirectional
@@ -6,14 +6,26 @@ recurrent encoder over the command, a recurrent decoder over the actions, dot-pr
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from equitune.names import nearest
-from equitune.scan.recurrence import run
+from equitune.actions import TokenPermutation
+from equitune.combine import Mean, Select, Weighted
+from equitune.config import SCAN_METHODS, Permutation, Seq2SeqModel
+from equitune.io.names import nearest
+from equitune.methods import METHODS
+from equitune.saving.trained import read_trained
+from equitune.scan import recurrence
+from equitune.scan.data import SCAN, Sides, sides_of
+from equitune.scan.equivariant import make_equivariant
+from equitune.scan.run import ScanRun
+from equitune.scan.words import word_group
+from equitune.symmetrize import EquiTuned
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}
 
@@ -121,19 +133,15 @@ class Seq2Seq(nn.Module):
         # each command reversed within its own length, so that the padding stays at the end
         backwards = torch.where(mask, last[:, None] - steps, steps)
         table = self.command_embedding.weight
-        states = []
-        for order in (None, backwards):
-            ids = commands if order is None else commands.gather(1, order)
-            words = F.one_hot(ids.t(), len(table)).to(table.dtype)  # (length, batch, vocabulary)
-            start = table.new_zeros(len(commands), self.encoder.hidden_size)
-            zeros = [start] * (2 if self.encoder.mode == "LSTM" else 1)
-            states.append(run(self.encoder, words, table, zeros, reverse=order is not None))
+        ids = torch.stack([commands, commands.gather(1, backwards)]).mT  # (2, length, batch)
+        words = F.one_hot(ids, len(table)).to(table.dtype)
+        start = table.new_zeros(2, len(commands), self.encoder.hidden_size)
+        zeros = [start] * (2 if self.encoder.mode == "LSTM" else 1)
+        states = recurrence.run(self.encoder, words, table, zeros)
         rows = torch.arange(len(commands), device=commands.device)
-        forward, backward = (s[0].transpose(0, 1) for s in states)  # (batch, length, hidden)
+        forward, backward = states[0].transpose(1, 2)  # (batch, length, hidden)
         keys = torch.cat([forward, backward[rows[:, None], backwards]], -1)
-        final = tuple(
-            torch.cat([s[last, rows] for s in pair], -1) for pair in zip(*states, strict=True)
-        )
+        final = tuple(torch.cat([*s[:, last, rows]], -1) for s in states)
         return Memory(self.dropout(keys), mask, final)
 
     def decode(self, tokens: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
@@ -148,7 +156,7 @@ class Seq2Seq(nn.Module):
         """
         table = self.action_embedding.weight
         words = F.one_hot(tokens.t(), len(table)).to(table.dtype)  # (positions, batch, vocabulary)
-        states = run(self.decoder, words, table, memory.state)
+        states = recurrence.run(self.decoder, words, table, memory.state)
         h = states[0].transpose(0, 1)  # (batch, positions, width)
         scores = h @ memory.keys.transpose(1, 2)  # (batch, positions, length)
         scores = scores.masked_fill(~memory.mask[:, None, :], -torch.inf)
@@ -157,3 +165,93 @@ class Seq2Seq(nn.Module):
         mixed = 2 * torch.sigmoid(2 * mixed) - 1  # tanh, in half its time on a CPU
         log_probabilities = self.output(mixed).log_softmax(-1)
         return log_probabilities, memory._replace(state=tuple(s[-1] for s in states))
+
+
+def entropy(log_probabilities: Tensor) -> Tensor:
+    """Entropy in nats of each position's distribution: (batch, positions, V) to (…, 1)."""
+    return -(log_probabilities.exp() * log_probabilities).sum(-1, keepdim=True)
+
+
+def importance(actions: int) -> nn.Module:
+    """λ of λ-equitune: a positive weight from each position's log-probabilities."""
+    return nn.Sequential(nn.Linear(actions, 16), nn.Tanh(), nn.Linear(16, 1), nn.Softplus())
+
+
+# by `Method.combine`, of the number of actions; the mean of one copy is that copy
+COMBINE: dict[str | None, Callable[[int], nn.Module]] = {
+    None: lambda _: Mean(),
+    "mean": lambda _: Mean(),
+    "weighted": lambda actions: Weighted(importance(actions)),
+    "select": lambda _: Select(entropy),
+}
+
+
+def build(
+    architecture: str,
+    settings: Seq2SeqModel,
+    method: str,
+    permutation: Permutation,
+    vocabularies: Sides = SCAN,
+) -> EquiTuned:
+    """Build an untrained model; a method that uses no group has the identity for one.
+
+    Args:
+        architecture: "RNN", "GRU" or "LSTM".
+        settings: widths and dropout.
+        method: one of `SCAN_METHODS`.
+        permutation: the cycles of words that generate the group; none of them: the identity.
+        vocabularies: of commands and of actions.
+
+    Raises:
+        ValueError: unknown method or architecture, or cycles that are not a permutation.
+    """
+    if method not in SCAN_METHODS:
+        raise ValueError(f"unknown method {method!r}{nearest(method, SCAN_METHODS)}")
+    words, actions = word_group(asdict(permutation), vocabularies)
+    sizes = [len(side) for side in vocabularies]
+    if METHODS[method].layers:
+        return _of_layers(architecture, settings, words, actions, vocabularies)
+    seq2seq = Seq2Seq(architecture, *sizes, **asdict(settings))
+    return EquiTuned(
+        seq2seq,
+        (words, actions),
+        actions.on_logits(),
+        COMBINE[METHODS[method].combine](sizes[1]),
+        dedupe=words.group.order > 1,
+    )
+
+
+def _of_layers(
+    architecture: str,
+    settings: Seq2SeqModel,
+    words: TokenPermutation,
+    actions: TokenPermutation,
+    vocabularies: Sides,
+) -> EquiTuned:
+    """Build a model whose layers are equivariant, so that it has one copy of its input."""
+    order = words.group.order
+    wide = order * settings.embedding, order * settings.hidden
+    sizes = len(vocabularies[0]), len(vocabularies[1])
+    seq2seq = Seq2Seq(architecture, *sizes, *wide, settings.dropout)
+    make_equivariant(seq2seq, words, actions)
+    stay, still = word_group({}, vocabularies)
+    return EquiTuned(seq2seq, (stay, still), still.on_logits())
+
+
+def of_run(run: ScanRun) -> EquiTuned:
+    """Build the untrained model of a run."""
+    sides = sides_of(run.words)
+    return build(run.architecture, run.model, run.method, run.permutation, sides)
+
+
+def load(path: Path) -> tuple[EquiTuned, ScanRun]:
+    """Read a model that `pretrain` or `tune` wrote, and its run.
+
+    Args:
+        path: model.safetensors, with config.json beside it.
+
+    Raises:
+        ValueError: a file is missing or cannot be read, or holds no model of this experiment.
+    """
+    model, run, _ = read_trained(path, ScanRun, lambda run, data: of_run(run))
+    return model, run

@@ -1,17 +1,20 @@
-"""One-layer recurrences over word sequences, fast on a CPU; they know no vocabulary and no task.
+"""One-layer recurrences over word sequences, fast on a CPU.
 
 A word enters a recurrent layer only through its row of the table W_ih e(word) + b. With u_t the
 hidden state h_{t-1} beside the one-hot word x_t, every gate of a step is one product
 [W_hh | tableᵀ] u_t, and the gradient of both weights over all steps is one product at the end,
 where `torch.nn` on a CPU runs three products a word and several autograd nodes a step. In the
 backward pass all that does not depend on the gradient from the right is worked out for all steps
-at once. Cells and parameters are those of `torch.nn.RNN`, `GRU` and `LSTM`; the tests hold values
-and gradients against them.
+at once. Small batches are bound by the number of calls, not by what they compute: so both
+directions of an encoder go together, and the views of all steps are made in one call. Cells and
+parameters are those of `torch.nn.RNN`, `GRU` and `LSTM`; the tests hold values and gradients
+against them.
 
-Shapes: time T, batch B, hidden H, vocabulary V, gates G (RNN 1, GRU 3, LSTM 4).
+Shapes: directions D, which is left out where there is one; time T, batch B, hidden H, vocabulary V,
+gates G (RNN 1, GRU 3, LSTM 4).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,31 +23,58 @@ from torch.autograd import Function
 from torch.nn import functional as F
 
 
+def _steps(x: Tensor, count: int = 1) -> tuple[Tensor, ...]:
+    """Return x (D, T, B, …) as views of each step; one step's room is that of all `count` steps."""
+    views = x.unbind(-3)
+    return views * count if len(views) == 1 else views
+
+
+def _gates(x: Tensor, number: int) -> tuple[Tensor, ...]:
+    """Return x (…, G * H) as G views (…, H)."""
+    return _apart(x, number).unbind(-2)
+
+
+def _apart(x: Tensor, number: int) -> Tensor:
+    """Return x (…, G * H) as a view (…, G, H)."""
+    return x.view(*x.shape[:-1], number, x.shape[-1] // number)
+
+
 class _Inputs:
     """u_t = [h_{t-1} | one-hot x_t] of all steps in one buffer, and the stacked weight.
 
     Rows are filled up with zeros to a multiple of 16 numbers: matrix products of rows of 79 ran at
     two thirds of the speed of rows of 80.
+
+    Attributes:
+        weight: (D, G * H, H + V + room).
+        u: (D, T + 1, B, H + V + room).
+        hidden: the states h_0 … h_T, (D, T + 1, B, H), a view: each step writes its own.
+        multiply: the matrix product of each direction.
     """
 
     def __init__(self, words: Tensor, table: Tensor, weight: Tensor, h0: Tensor) -> None:
-        self.width = h0.shape[1]
-        room = -(self.width + len(table)) % 16
-        self.weight = F.pad(torch.cat([weight, table.t()], 1), (0, room))  # (G * H, H + V + room)
-        self.u = h0.new_empty(len(words) + 1, len(h0), self.weight.shape[1])
-        self.u[:-1, :, self.width :] = F.pad(words, (0, room))
-        self.u[0, :, : self.width] = h0
+        self.width, vocabulary = h0.shape[-1], table.shape[-2]
+        room = -(self.width + vocabulary) % 16
+        self.weight = F.pad(torch.cat([weight, table.mT], -1), (0, room))
+        *outer, steps, batch, _ = words.shape
+        self.u = h0.new_empty(*outer, steps + 1, batch, self.weight.shape[-1])
+        self.u[..., :-1, :, self.width :] = F.pad(words, (0, room))
+        self.hidden = self.u[..., : self.width]
+        self.hidden.select(-3, 0).copy_(h0)
+        self.multiply, _ = _products(weight)
 
-    @property
-    def hidden(self) -> Tensor:
-        """The states h_0 … h_T, (T + 1, B, H), a view: each step writes its own."""
-        return self.u[..., : self.width]
+
+def _products(weight: Tensor) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    """Return the matrix product, and the one that is added, for one direction or several."""
+    return (torch.mm, torch.addmm) if weight.ndim == 2 else (torch.bmm, torch.baddbmm)
 
 
 def _weight_gradients(dgates: Tensor, u: Tensor, width: int, words: int) -> tuple[Tensor, Tensor]:
-    """Gradients of table (V, G * H) and W_hh (G * H, H) from those of all gates (T, B, G * H)."""
-    gradient = dgates.flatten(0, 1).t() @ u[: len(dgates)].flatten(0, 1)  # (G * H, H + V + room)
-    return gradient[:, width : width + words].t(), gradient[:, :width]
+    """Gradients of table (D, V, G * H) and W_hh (D, G * H, H) from those of all gates."""
+    steps = dgates.shape[-3]
+    rows = u.narrow(-3, 0, steps).flatten(-3, -2)
+    gradient = dgates.flatten(-3, -2).mT @ rows  # (D, G * H, H + V + room)
+    return gradient[..., width : width + words].mT, gradient[..., :width]
 
 
 def _tanh_of_half(doubled: Tensor, minus_one: Tensor, out: Tensor) -> Tensor:
@@ -60,25 +90,27 @@ class _RNN(Function):
         ctx: Any, words: Tensor, table: Tensor, weight: Tensor, h0: Tensor, keep: bool
     ) -> Tensor:
         inputs = _Inputs(words, table, weight, h0)
-        transposed, hidden, doubled = inputs.weight.mul_(2).t(), inputs.hidden, torch.empty_like(h0)
-        minus_one = h0.new_tensor(-1.0)
-        for t in range(len(words)):
-            torch.mm(inputs.u[t], transposed, out=doubled)
-            _tanh_of_half(doubled, minus_one, out=hidden[t + 1])
-        ctx.vocabulary = len(table)
+        transposed, doubled, minus_one = inputs.weight.mul_(2).mT, h0.clone(), h0.new_tensor(-1.0)
+        hidden = _steps(inputs.hidden)
+        for u, h in zip(_steps(inputs.u), hidden[1:], strict=False):
+            inputs.multiply(u, transposed, out=doubled)
+            _tanh_of_half(doubled, minus_one, out=h)
+        ctx.vocabulary = table.shape[-2]
         ctx.save_for_backward(weight, inputs.u)
-        return hidden[1:].contiguous()
+        return inputs.hidden[..., 1:, :, :].contiguous()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         weight, u = ctx.saved_tensors
-        width = weight.shape[1]
-        hidden = u[..., :width]
-        dgates = torch.addcmul(u.new_ones(()), hidden[1:], hidden[1:], value=-1)
-        dh = torch.zeros_like(grads[0][0])
-        for t in reversed(range(len(dgates))):
-            dgates[t].mul_(dh.add_(grads[0][t]))
-            torch.mm(dgates[t], weight, out=dh)
+        width = weight.shape[-1]
+        hidden = u[..., 1:, :, :width]
+        dgates = torch.addcmul(u.new_ones(()), hidden, hidden, value=-1)
+        add, (above, gates) = _products(weight)[1], map(_steps, (grads[0], dgates))
+        dh = above[-1].clone()
+        for t in reversed(range(len(gates))):
+            gates[t].mul_(dh)
+            # the gradient of the state before comes to that of the step's own output
+            add(above[t - 1] if t else torch.zeros_like(dh), gates[t], weight, out=dh)
         return None, *_weight_gradients(dgates, u, width, ctx.vocabulary), dh, None
 
 
@@ -89,136 +121,164 @@ class _GRU(Function):
     def forward(
         ctx: Any, words: Tensor, table: Tensor, weight: Tensor, h0: Tensor, keep: bool, bias: Tensor
     ) -> Tensor:
-        width = h0.shape[1]
+        width, steps = h0.shape[-1], words.shape[-3]
         # the third gate's own word part stays outside the product, which r multiplies
-        inside = torch.cat([table[:, : 2 * width], bias.expand(len(table), width)], 1)
-        inputs = _Inputs(words, inside, weight, h0)
-        transposed, hidden = inputs.weight.t(), inputs.hidden
-        minus_one = h0.new_tensor(-1.0)
+        own = bias.unsqueeze(-2).expand(*table.shape[:-1], width)
+        inputs = _Inputs(words, torch.cat([table[..., : 2 * width], own], -1), weight, h0)
+        transposed, minus_one = inputs.weight.mT, h0.new_tensor(-1.0)
         # r, z and W_n h + b_n; without a backward pass to come one step's room is enough
-        gates = words.new_empty(len(words) if keep else 1, len(h0), 3 * width)
-        news = words @ table[:, 2 * width :]  # (T, B, H) x_n, then n
-        for t in range(len(words)):
-            gate = torch.mm(inputs.u[t], transposed, out=gates[t % len(gates)])
-            gate[:, : 2 * width].sigmoid_()
-            r, z, recurrent = gate.chunk(3, 1)
-            _tanh_of_half(news[t].addcmul_(r, recurrent).mul_(2), minus_one, out=news[t])
-            torch.lerp(news[t], hidden[t], z, out=hidden[t + 1])
-        ctx.vocabulary = len(table)
+        shape = (*words.shape[:-3], steps if keep else 1, *h0.shape[-2:-1], 3 * width)
+        gates = words.new_empty(shape)
+        news = words @ table[..., 2 * width :].unsqueeze(-3)  # (D, T, B, H) x_n, then n
+        places = (gates, gates[..., : 2 * width], *_gates(gates, 3), news, inputs.u)
+        h = _steps(inputs.hidden)
+        all_steps = zip(*(_steps(x, steps)[:steps] for x in places), h[:-1], h[1:], strict=True)
+        for gate, sigmoids, r, z, recurrent, new, u, before, after in all_steps:
+            inputs.multiply(u, transposed, out=gate)
+            sigmoids.sigmoid_()
+            _tanh_of_half(new.addcmul_(r, recurrent).mul_(2), minus_one, out=new)
+            torch.lerp(new, before, z, out=after)
+        ctx.vocabulary = table.shape[-2]
         ctx.save_for_backward(weight, inputs.u, gates, news)
-        return hidden[1:].contiguous()
+        return inputs.hidden[..., 1:, :, :].contiguous()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         weight, u, gates, news = ctx.saved_tensors
-        width = weight.shape[1]
-        hidden, (r, z, recurrent) = u[..., :width], gates.chunk(3, 2)
+        width, number = weight.shape[-1], ctx.vocabulary
+        hidden, (r, z, recurrent) = u[..., :-1, :, :width], _gates(gates, 3)
         # dh of each step multiplies these
         other = 1 - z
         dnews = torch.addcmul(other, other, news.square(), value=-1)  # (1 - z) (1 - n²)
         dgates = torch.empty_like(gates)
-        dr, dz, drecurrent = dgates.chunk(3, 2)
+        dr, dz, drecurrent = _gates(dgates, 3)
         torch.mul(dnews, r, out=drecurrent)
-        torch.sub(hidden[:-1], news, out=dz).mul_(z).mul_(other)
+        torch.sub(hidden, news, out=dz).mul_(z).mul_(other)
         torch.addcmul(drecurrent, drecurrent, r, value=-1, out=dr).mul_(recurrent)
-        dh = torch.zeros_like(grads[0][0])
-        for t in reversed(range(len(dgates))):
-            dh.add_(grads[0][t])
-            dnews[t].mul_(dh)
-            dgates[t].view(-1, 3, width).mul_(dh[:, None])
-            dh.mul_(z[t]).addmm_(dgates[t], weight)
-        dinside, dweight = _weight_gradients(dgates, u, width, ctx.vocabulary)
-        words = u[:-1, :, width : width + ctx.vocabulary].flatten(0, 1)
-        dtable = torch.cat([dinside[:, : 2 * width], words.t() @ dnews.flatten(0, 1)], 1)
-        return None, dtable, dweight, dh, None, dinside[:, 2 * width :].sum(0)
+        dh = torch.zeros_like(_steps(grads[0])[0])
+        every, add = dh.unsqueeze(-2), _products(weight)[1]
+        steps = zip(
+            *(reversed(x.unbind(-3)) for x in (grads[0], dnews, dgates, z)),
+            reversed(_apart(dgates, 3).unbind(-4)),
+            strict=True,
+        )
+        for above, dnew, dgate, kept, three in steps:
+            dh.add_(above)
+            dnew.mul_(dh)
+            three.mul_(every)
+            add(dh.mul_(kept), dgate, weight, out=dh)
+        dinside, dweight = _weight_gradients(dgates, u, width, number)
+        words = u[..., :-1, :, width : width + number].flatten(-3, -2)
+        dtable = torch.cat([dinside[..., : 2 * width], words.mT @ dnews.flatten(-3, -2)], -1)
+        return None, dtable, dweight, dh, None, dinside[..., 2 * width :].sum(-2)
 
 
 class _LSTM(Function):
     """i, f, o = σ(·), g = tanh(·) of W h + x; c = f c + i g; h = o tanh(c).
 
-    All four gates pass one σ: the rows of g are doubled, and g = 2 σ - 1 where it is used.
+    All four gates pass one σ: the rows of g are doubled, and g = 2 σ - 1 where it is used. Cells
+    are kept doubled, as tanh(c) = 2 σ(2c) - 1; a power of two rounds nothing.
     """
 
     @staticmethod
     def forward(
         ctx: Any, words: Tensor, table: Tensor, weight: Tensor, h0: Tensor, keep: bool, c0: Tensor
     ) -> tuple[Tensor, Tensor]:
-        width = h0.shape[1]
+        width, steps = h0.shape[-1], words.shape[-3]
         inputs = _Inputs(words, table, weight, h0)
-        inputs.weight[2 * width : 3 * width].mul_(2)
-        transposed, hidden = inputs.weight.t(), inputs.hidden
-        minus_one = h0.new_tensor(-1.0)
+        inputs.weight[..., 2 * width : 3 * width, :].mul_(2)
+        transposed, minus_one = inputs.weight.mT, h0.new_tensor(-1.0)
         # without a backward pass to come one step's room is enough
-        gates = words.new_empty(len(words) if keep else 1, len(h0), 4 * width)
-        tanhs = words.new_empty(len(gates), *c0.shape)  # tanh(c)
-        cells = words.new_empty(len(words) + 1, *c0.shape)
-        cells[0] = c0
-        for t in range(len(words)):
-            gate, tanh = gates[t % len(gates)], tanhs[t % len(gates)]
-            torch.mm(inputs.u[t], transposed, out=gate).sigmoid_()
-            i, f, g, o = gate.chunk(4, 1)
-            torch.mul(f, cells[t], out=cells[t + 1]).sub_(i).addcmul_(i, g, value=2)
-            _tanh_of_half(torch.mul(cells[t + 1], 2, out=tanh), minus_one, out=tanh)
-            torch.mul(o, tanh, out=hidden[t + 1])
+        outer, room = words.shape[:-3], steps if keep else 1
+        gates = words.new_empty(*outer, room, *h0.shape[-2:-1], 4 * width)
+        tanhs = words.new_empty(*outer, room, *h0.shape[-2:])  # tanh(c)
+        doubled = words.new_empty(*outer, steps + 1, *h0.shape[-2:])  # 2c
+        torch.mul(c0, 2, out=doubled.select(-3, 0))
+        places = (gates, *_gates(gates, 4), tanhs, inputs.u)
+        c, h = _steps(doubled), _steps(inputs.hidden)
+        all_steps = zip(
+            *(_steps(x, steps)[:steps] for x in places), c[:-1], c[1:], h[1:], strict=True
+        )
+        for gate, i, f, g, o, tanh, u, before, after, hidden in all_steps:
+            inputs.multiply(u, transposed, out=gate).sigmoid_()
+            torch.mul(f, before, out=after).sub_(i, alpha=2).addcmul_(i, g, value=4)
+            torch.add(minus_one, torch.sigmoid(after, out=tanh), alpha=2, out=tanh)
+            torch.mul(o, tanh, out=hidden)
         ctx.set_materialize_grads(False)
-        ctx.vocabulary = len(table)
-        ctx.save_for_backward(weight, inputs.u, gates, cells, tanhs)
-        return hidden[1:].contiguous(), cells[1:].clone()
+        ctx.vocabulary = table.shape[-2]
+        ctx.save_for_backward(weight, inputs.u, gates, doubled, tanhs)
+        cells = doubled[..., 1:, :, :] * 0.5
+        return inputs.hidden[..., 1:, :, :].contiguous(), cells
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        weight, u, gates, cells, tanhs = ctx.saved_tensors
-        width = weight.shape[1]
-        i, f, g, o = gates.chunk(4, 2)
+        weight, u, gates, doubled, tanhs = ctx.saved_tensors
+        width = weight.shape[-1]
+        i, f, g, o = _gates(gates, 4)
         # dh of each step multiplies the last quarter and goes into dc, which multiplies the others
         dgates = torch.addcmul(gates, gates, gates, value=-1)
-        di, df, dg, do = dgates.chunk(4, 2)
+        di, df, dg, do = _gates(dgates, 4)
         di.mul_(torch.add(gates.new_tensor(-1.0), g, alpha=2))
-        df.mul_(cells[:-1])
+        df.mul_(doubled[..., :-1, :, :]).mul_(0.5)
         dg.mul_(i).mul_(4)  # of tanh at x, not of σ at 2x
         do.mul_(tanhs)
         into_cell = torch.addcmul(o, o, tanhs.square(), value=-1)
-        dh, dc = torch.zeros_like(cells[0]), torch.zeros_like(cells[0])
-        for t in reversed(range(len(dgates))):
-            for total, gradient in zip((dh, dc), grads, strict=True):
-                if gradient is not None:
-                    total.add_(gradient[t])
-            dc.addcmul_(dh, into_cell[t])
-            do[t].mul_(dh)
-            dgates[t].view(-1, 4, width)[:, :3].mul_(dc[:, None])
-            torch.mm(dgates[t], weight, out=dh)
-            dc.mul_(f[t])
+        three = _apart(dgates, 4)[..., :3, :].unbind(-4)
+        dh, dc = (torch.zeros_like(tanhs.select(-3, 0)) for _ in range(2))
+        totals = [
+            (x, _steps(grad)) for x, grad in zip((dh, dc), grads, strict=True) if grad is not None
+        ]
+        every, multiply = dc.unsqueeze(-2), _products(weight)[0]
+        forget, into, own, all_four = map(_steps, (f, into_cell, do, dgates))
+        for t in reversed(range(len(three))):
+            for total, gradient in totals:
+                total.add_(gradient[t])
+            dc.addcmul_(dh, into[t])
+            own[t].mul_(dh)
+            three[t].mul_(every)
+            multiply(all_four[t], weight, out=dh)
+            dc.mul_(forget[t])
         return None, *_weight_gradients(dgates, u, width, ctx.vocabulary), dh, None, dc
 
 
 def run(
-    cell: nn.RNNBase, words: Tensor, table: Tensor, state: Sequence[Tensor], reverse: bool = False
+    cell: nn.RNNBase, words: Tensor, table: Tensor, state: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:
-    """Run one direction of a one-layer recurrent module over words.
+    """Run a one-layer recurrent module over words: its one direction, or both of them.
 
     Args:
         cell: the `torch.nn` module whose weights are used.
-        words: (T, B, V) one-hot words, of the weights' floating-point type.
+        words: (T, B, V) one-hot words, of the weights' floating-point type; of a module with two
+            directions (2, T, B, V), in the order in which each direction reads them.
         table: (V, features) the words' embeddings.
-        state: the state before the first step, (B, H) each: hidden; for an LSTM also the cell.
-        reverse: use the weights of the module's backward direction (the order of the words is
-            the caller's matter).
+        state: the state before the first step, (B, H) each, or (2, B, H): hidden; for an LSTM also
+            the cell.
 
     Returns:
-        The states after each step, (T, B, H) each, in the order of `state`.
+        The states after each step, (T, B, H) each, or (2, T, B, H), in the order of `state`.
     """
     keep = torch.is_grad_enabled()
-    suffix = "_l0_reverse" if reverse else "_l0"
+    suffixes = ("_l0", "_l0_reverse") if cell.bidirectional else ("_l0",)
+    each = zip(*(_prepared(cell, table, suffix) for suffix in suffixes), strict=True)
+    rows, w_hh, *inside = (torch.stack(xs) if len(xs) > 1 else xs[0] for xs in each)
+    if cell.mode == "LSTM":
+        both: tuple[Tensor, ...] = _LSTM.apply(words, rows, w_hh, state[0], keep, state[1])  # type: ignore[no-untyped-call]
+        return both
+    kind = _GRU if cell.mode == "GRU" else _RNN
+    return (kind.apply(words, rows, w_hh, *state, keep, *inside),)  # type: ignore[no-untyped-call]
+
+
+def _prepared(cell: nn.RNNBase, table: Tensor, suffix: str) -> list[Tensor]:
+    """Return W_ih e(word) + b for every word (V, G * H), W_hh, and for a GRU what stands inside.
+
+    Biases are added before directions are stacked: the gradients of two stacks would be views of
+    one tensor, which clipping would then scale twice.
+    """
     w_ih, w_hh, b_ih, b_hh = (
         getattr(cell, name + suffix) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
-    if cell.mode == "GRU":  # b_hh of its last gate stands inside the product with r
-        width = w_hh.shape[1]
-        outside = torch.cat([b_ih[: 2 * width] + b_hh[: 2 * width], b_ih[2 * width :]])
-        rows = F.linear(table, w_ih, outside)
-        return (_GRU.apply(words, rows, w_hh, *state, keep, b_hh[2 * width :]),)  # type: ignore[no-untyped-call]
-    rows = F.linear(table, w_ih, b_ih + b_hh)  # (V, G * H)
-    if cell.mode == "LSTM":
-        states: tuple[Tensor, ...] = _LSTM.apply(words, rows, w_hh, state[0], keep, state[1])  # type: ignore[no-untyped-call]
-        return states
-    return (_RNN.apply(words, rows, w_hh, *state, keep),)  # type: ignore[no-untyped-call]
+    if cell.mode != "GRU":
+        return [F.linear(table, w_ih, b_ih + b_hh), w_hh]
+    width = w_hh.shape[1]  # b_hh of its last gate stands inside the product with r
+    outside = torch.cat([b_ih[: 2 * width] + b_hh[: 2 * width], b_ih[2 * width :]])
+    return [F.linear(table, w_ih, outside), w_hh, b_hh[2 * width :]]

@@ -1,4 +1,4 @@
-"""Groups that permute the words of SCAN, and their actions on ids; knows no model and no file."""
+"""Groups that permute the words of SCAN, and their actions on ids."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from equitune.actions import TokenPermutation
-from equitune.names import nearest
-from equitune.scan.data import ACTIONS, COMMANDS, Vocabulary
+from equitune.io.names import nearest
+from equitune.scan.data import SCAN, SIDES, Sides, Vocabulary
 
 
 def word_group(
-    spec: Mapping[str, Sequence[Sequence[str]]],
+    spec: Mapping[str, Sequence[Sequence[str]]], vocabularies: Sides = SCAN
 ) -> tuple[TokenPermutation, TokenPermutation]:
     """Build a cyclic group that permutes words, and its actions on command and on action ids.
 
@@ -22,6 +22,7 @@ def word_group(
         spec: disjoint cycles of words, {"commands": [["jump", "run"]], "actions": [["I_JUMP",
             "I_RUN"]]}: each word of a cycle becomes the next, the last becomes the first, and
             words in no cycle stay. A side that is left out or empty does not move.
+        vocabularies: of commands and of actions.
 
     Returns:
         The two actions of one group, whose order is the least common multiple of the lengths of
@@ -30,15 +31,13 @@ def word_group(
     Raises:
         ValueError: a key or a word is unknown, a word stands twice, or a cycle is empty.
     """
-    sides = {"commands": COMMANDS, "actions": ACTIONS}
+    sides = dict(zip(SIDES, vocabularies, strict=True))
     for key in spec:
         if key not in sides:
             raise ValueError(f"unknown key {key!r} of a permutation{nearest(key, sides)}")
     images = {key: _image(spec.get(key, ()), key, words) for key, words in sides.items()}
     order = lcm(*(len(cycle) for key in sides for cycle in spec.get(key, ())))
-    commands, actions = (
-        TokenPermutation.generated_by(images[key], order) for key in ("commands", "actions")
-    )
+    commands, actions = (TokenPermutation.generated_by(images[key], order) for key in SIDES)
     return commands, actions
 
 
@@ -48,15 +47,15 @@ def _image(cycles: Sequence[Sequence[str]], key: str, vocabulary: Vocabulary) ->
     for cycle in cycles:
         if isinstance(cycle, str) or not cycle:
             raise ValueError(
-                f"{key}: the cycle {cycle!r} is no list of words: expected cycles such as "
+                f"{key}: the cycle {cycle!r} is not a list of words: expected cycles such as "
                 f"{[list(vocabulary.words[2:4])]}"
             )
         for word in cycle:
             if word in vocabulary.words[:2]:
-                raise ValueError(f"{key}: {word!r} is no word: it stays where it is")
+                raise ValueError(f"{key}: {word!r} is not a word: it stays where it is")
             if word in seen:
                 raise ValueError(
-                    f"{key}: {word!r} stands twice, so the cycles are no permutation: name each "
+                    f"{key}: {word!r} stands twice, so the cycles are not a permutation: name each "
                     "word once"
                 )
             seen.add(word)

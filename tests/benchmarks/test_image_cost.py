@@ -104,3 +104,11 @@ def test_cost_grows_with_the_group_from_the_identity(cost, monkeypatch):
     for what in ("forward pass", "training step"):
         assert [ratios[what, order] for order in orders] == orders
         assert ratios[f"slope of a {what} over |G|", 8] == pytest.approx(1)
+
+
+def test_the_copy_that_is_chosen_is_timed_beside_all_copies(cost, monkeypatch):
+    monkeypatch.setattr(cost, "alternate", lambda works, rounds: [(1.1, 3.9, 1.0)] * rounds)
+    chosen, mean, error = cost.canonical(2)
+    assert (chosen["ratio"], chosen["at_most"]) == pytest.approx((1.1, 1.3))
+    assert (mean["numerator"], mean["ratio"]) == ("forward pass, equi-tuned", pytest.approx(3.9))
+    assert error["value"] < 1e-6 < error["denominator_value"]

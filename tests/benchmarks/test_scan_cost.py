@@ -1,14 +1,13 @@
 """The loop computes the same model, the floor passes all copies of a batch; no speed is tested."""
 
-from dataclasses import asdict
-
 import pytest
 import torch
 
 from equitune.config import Permutation, Seq2SeqModel, Training
-from equitune.manifests import write_manifest
+from equitune.saving.trained import write_trained
 from equitune.scan.data import ACTIONS, COMMANDS, END, Pairs
-from equitune.scan.experiment import build
+from equitune.scan.models import build
+from equitune.scan.run import ScanRun
 
 TURNS = Permutation([["right", "left"]], [["I_TURN_RIGHT", "I_TURN_LEFT"]])
 TRAINING = Training(steps=1, batch_size=2, learning_rate=1e-3)
@@ -71,10 +70,9 @@ def test_the_floor_passes_every_pair_as_often_as_the_group_has_elements(
 
 
 def test_every_stage_is_measured_and_tuning_against_the_floor_too(cost, model, pairs, tmp_path):
-    facts = {"architecture": "GRU", "method": "equitune", "group": "turns", "seed": 0}
-    facts |= {"model": asdict(Seq2SeqModel(embedding=8, hidden=8)), "permutation": asdict(TURNS)}
-    model.save_pretrained(tmp_path)
-    write_manifest(tmp_path / "manifest.json", facts)
+    how = {"model": Seq2SeqModel(embedding=8, hidden=8), "training": TRAINING, "seed": 0}
+    which = {"architecture": "GRU", "method": "equitune", "group": "turns", "permutation": TURNS}
+    write_trained(tmp_path / "model.safetensors", model, ScanRun(**which, **how), {})
     parts = {"train": pairs, "test": pairs}
     found = [
         (row["benchmark"], row["numerator"], row["order"], row["at_least"])

@@ -8,17 +8,17 @@ from pathlib import Path
 from pipeline import CELL, LOCAL, until
 
 MODEL = CELL / "pretrained/identity/model.safetensors"
-GPU = "scan_pretrain:slurm_partition=gpu"
+GPU = "pretrain_scan:slurm_partition=gpu"
 
 
 def test_a_job_out_of_memory_is_retried_with_more(start, dataset, first_time):
     greedy = first_time("""python3 -c 'hog = b"x" * 2_200_000_000; input()' < /dev/zero""")
     # the other form of asking for a GPU, as docs/cluster.md has it
-    gres = [GPU, "scan_pretrain:gpu=0", "scan_pretrain:gres=gpu:1"]
+    gres = [GPU, "pretrain_scan:gpu=0", "pretrain_scan:gres=gpu:1"]
     run = start(str(MODEL), "--set-resources", *gres, path=greedy)
     code, said = run.wait()
     assert code == 0, said
-    jobs = run.jobs("scan_pretrain")
+    jobs = run.jobs("pretrain_scan")
     assert [job["JobState"] for job in jobs] == ["FAILED", "COMPLETED"]
     assert "exceeded memory limit" in Path(jobs[0]["StdOut"]).read_text()
     assert [job["MinMemoryNode"] for job in jobs] == ["2000M", "4000M"]
@@ -31,7 +31,7 @@ def test_training_past_its_time_limit_goes_on_where_it_was(start, dataset, first
         "(until ls results/states/*.pt 2> /dev/null; do sleep 0.1; done; kill -STOP $$) &"
     )
     steps = {"steps": 400, "save_seconds": 0.1}
-    limit = ["--set-resources", GPU, "scan_pretrain:runtime=1"]
+    limit = ["--set-resources", GPU, "pretrain_scan:runtime=1"]
     # looked at after 11, 32, 63 and 104 seconds: SLURM ends it up to half a minute past the limit
     limit += ["--slurm-init-seconds-before-status-checks", "11"]
     run = start(str(MODEL), *limit, steps=steps, path=hangs)
@@ -39,7 +39,7 @@ def test_training_past_its_time_limit_goes_on_where_it_was(start, dataset, first
     for each in (run, uninterrupted):
         code, said = each.wait()
         assert code == 0, said
-    jobs = run.jobs("scan_pretrain")
+    jobs = run.jobs("pretrain_scan")
     assert [job["JobState"] for job in jobs] == ["TIMEOUT", "COMPLETED"]
     assert {job["TimeLimit"] for job in jobs} == {"00:01:00"}
     manifest = json.loads((run.folder / MODEL).with_name("manifest.json").read_text())
@@ -49,17 +49,17 @@ def test_training_past_its_time_limit_goes_on_where_it_was(start, dataset, first
 
 def test_an_interrupt_leaves_no_job_behind(start, dataset):
     run = start(str(MODEL), steps={"steps": 1_000_000})
-    until((run.folder / "results/logs/scan_pretrain/add_jump_GRU_0.log").exists)
+    until((run.folder / "results/logs/pretrain_scan/add_jump_GRU_0.log").exists)
     run.process.send_signal(signal.SIGINT)
     code, said = run.wait()
     assert code != 0, said
     until(lambda: not subprocess.check_output(["squeue", "--noheader"]))
-    assert [job["JobState"] for job in run.jobs("scan_pretrain")] == ["CANCELLED"]
+    assert [job["JobState"] for job in run.jobs("pretrain_scan")] == ["CANCELLED"]
 
 
 def test_a_request_that_no_node_can_meet_is_refused(start, dataset):
-    run = start(str(MODEL), "--set-resources", "scan_pretrain:mem_mb=9000")
+    run = start(str(MODEL), "--set-resources", "pretrain_scan:mem_mb=9000")
     code, said = run.wait()
     assert code != 0
     assert "Requested node configuration is not available" in said, said
-    assert all("BatchHost" not in job for job in run.jobs("scan_pretrain"))  # none has run
+    assert all("BatchHost" not in job for job in run.jobs("pretrain_scan"))  # none has run

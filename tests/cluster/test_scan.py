@@ -13,10 +13,10 @@ def test_tables_equal_those_of_a_local_run(local, start):
     ]
     assert len(tables[0]) == 3
     pd.testing.assert_frame_equal(*tables)
-    trained = run.jobs("scan_pretrain") + run.jobs("scan_tune")
+    trained = run.jobs("pretrain_scan") + run.jobs("tune_scan")
     assert len(trained) == 3
     assert {job["JobState"] for job in trained} == {"COMPLETED"}
     assert {job["TresPerJob"] for job in trained} == {"gres:gpu:1"}
     assert {job["Partition"] for job in trained} == {"gpu"}
-    assert {job["NodeList"] for job in run.jobs("scan_tune")} == {"node1", "node2"}
-    assert not run.jobs("scan_dataset")  # a step of seconds needs no job
+    assert {job["NodeList"] for job in run.jobs("tune_scan")} == {"node1", "node2"}
+    assert not run.jobs("build_scan_dataset")  # a step of seconds needs no job

@@ -1,6 +1,7 @@
 """The pictures of the pages: what their captions say, and from the numbers that are named."""
 
 import importlib.util
+import re
 
 import pytest
 import torch
@@ -21,6 +22,11 @@ def before_after(root):
 
 
 @pytest.fixture(scope="module")
+def between(root):
+    return script(root, "between")
+
+
+@pytest.fixture(scope="module")
 def cost(root):
     return script(root, "cost")
 
@@ -37,12 +43,21 @@ def test_one_model_changes_its_mind_and_the_other_does_not(before_after, tmp_pat
 
 
 def test_the_page_of_costs_has_the_numbers_of_its_table(cost):
-    page, rows = cost.PAGE.read_text(encoding="utf-8"), cost.read()
-    assert cost.fill(page, rows) == page
+    page, rows, jobs = cost.PAGE.read_text(encoding="utf-8"), cost.read(), cost.read_jobs()
+    assert cost.fill(page, rows, jobs) == page
     itself = rows["benchmark"].isin(["order", "memory"]) & (rows["order"] == 1)
     shown = (rows["n"] > 0) & ~itself
-    assert cost.fill(page, rows.assign(ratio=0.123)).count("| 0.123 |") == shown.sum()
+    assert cost.fill(page, rows.assign(ratio=0.123), jobs).count("| 0.123 |") == shown.sum()
     assert rows["machine"].iloc[0] in page
+
+
+def test_the_page_of_costs_says_what_all_seconds_went_to(cost):
+    jobs = cost.read_jobs()
+    said = cost.spent(jobs)
+    assert said.startswith(f"{len(jobs)} jobs took ")
+    parts = [int(number) for number in re.findall(r" (\d+) s[,.]", said)]
+    assert len(parts) == 5
+    assert sum(parts) == pytest.approx(jobs["seconds"].sum(), abs=3)
 
 
 def test_the_page_of_costs_names_every_aim_that_was_missed(cost):
@@ -54,8 +69,32 @@ def test_the_page_of_costs_names_every_aim_that_was_missed(cost):
 
 def test_the_pictures_of_costs_are_those_of_their_table(cost, tmp_path, monkeypatch):
     monkeypatch.setattr(cost, "FOLDER", tmp_path)
-    cost.draw(cost.read())
+    cost.draw(cost.read(), cost.read_jobs())
     drawn = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    assert len(drawn) == len(cost.FIGURES)
+    assert drawn.keys() == {*(f"cost_{name}.svg" for name in cost.COST), "job_times.svg"}
     for name, picture in drawn.items():
         assert (cost.TABLE.parent / name).read_bytes() == picture, name
+
+
+def test_the_errors_between_rotations_are_those_that_are_measured(between, tmp_path, monkeypatch):
+    """Picture and page are those of the table; one of its cells is measured anew."""
+    rows = between.read()
+    page = between.PAGE.read_text(encoding="utf-8")
+    assert between.fill(page, rows) == page
+    assert between.fill(page, rows.assign(between=0.123)).count(" 0.12 |") == 20
+    monkeypatch.setattr(between, "PICTURE", tmp_path / "between.svg")
+    drawn = between.PICTURE
+    between.save(rows)
+    assert drawn.read_bytes() == (between.TABLE.with_suffix(".svg")).read_bytes()
+    cell = rows[(rows["n"] == 4) & (rows["pixels"] == 32) & (rows["network"] == 2)].iloc[0]
+    measured = between.errors(4, cell["interpolation"], 32, 2)
+    assert measured[0] == pytest.approx(cell["between"], rel=1e-3)
+    assert measured[1] < 1e-5  # quarter turns are exact
+
+
+def test_the_error_between_rotations_falls_to_that_of_the_interpolation(between):
+    medians = between.medians(between.read())
+    for _, part in medians.groupby(["pixels", "interpolation"]):
+        errors = part.set_index("n")["between"]
+        assert errors[4] > 2 * errors[8] > 4 * errors[16] > 4 * errors[32]
+        assert errors[32] < 2 * part.set_index("n")["samples"][32]

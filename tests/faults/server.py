@@ -10,9 +10,10 @@ import os
 import sys
 import warnings
 
-from equitune import cli, interruption
+from equitune import cli
 from equitune.image import evaluation, experiment  # noqa: F401
 from equitune.language import experiment as _language  # noqa: F401
+from equitune.run import interruption
 from equitune.scan import experiment as _scan  # noqa: F401
 
 warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads: the child starts none

@@ -59,7 +59,7 @@ def errors(done):
     return [line for line in done.stderr.splitlines() if line.startswith("equitune: error: ")]
 
 
-@pytest.mark.parametrize("name", ["scan", "language"])
+@pytest.mark.parametrize("name", ["scan", pytest.param("language", marks=pytest.mark.slow)])
 def test_a_full_disk_is_one_line_and_training_goes_on_once_there_is_room(
     cases, server, shell, tmp_path, name
 ):
@@ -78,7 +78,7 @@ def test_a_full_disk_is_one_line_and_training_goes_on_once_there_is_room(
     (error,) = errors(done)
     assert "cannot be written and is left as it was, as no space is left on its disk" in error
     assert "make room, then run the same command again" in error
-    first, _, second = done.stdout.partition("code 1\n")
+    first, _, second = done.stdout.partition("code 75\n")
     assert (first, second.splitlines()[-1]) == ("", "code 0")
     left = second.splitlines()[:-1]
     assert not [line for line in left if line.startswith(".")]  # nothing half-written
@@ -87,6 +87,7 @@ def test_a_full_disk_is_one_line_and_training_goes_on_once_there_is_room(
     assert case.weights(tmp_path / "saved") == case.weights(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_while_a_gguf_is_converted_is_one_line(shell, tmp_path):
     pytest.importorskip("gguf")
     file = tmp_path / "tiny.gguf"
@@ -102,7 +103,7 @@ def test_a_disk_that_fills_while_a_gguf_is_converted_is_one_line(shell, tmp_path
     (error,) = errors(done)
     assert "models/tiny cannot be written and is left as it was, as no space is left on" in error
     first, second = done.stdout.split("code ")[1:]
-    assert first.splitlines() == ["1"]  # nothing is left of it
+    assert first.splitlines() == ["75"]  # nothing is left of it
     assert {"tiny", "model.safetensors", "manifest.json"} <= set(second.split())
     assert not [name for name in second.split() if name.startswith(".")]
 
@@ -114,7 +115,7 @@ def test_a_disk_that_turns_read_only_is_one_line(cases, shell, tmp_path):
         mount -o remount,ro tmpfs $DISK; {TRAIN}; echo "code $?"
         disk 50m; {TRAIN}; echo "code $?"
         """,
-        cases("language").train(tmp_path / "disk", **FEW),
+        cases("scan").train(tmp_path / "disk", **FEW),
     )
     (error,) = errors(done)
     assert "read-only file system: allow writing to" in error
@@ -122,7 +123,7 @@ def test_a_disk_that_turns_read_only_is_one_line(cases, shell, tmp_path):
 
 
 def test_a_log_on_a_full_disk_costs_lines_and_not_the_run(cases, shell, tmp_path):
-    train = cases("language").train(tmp_path, **FEW)
+    train = cases("scan").train(tmp_path, **FEW)
     script = f'disk 4k; {TRAIN}; echo "code $?"'
     done = shell(tmp_path, script, ["--log", tmp_path / "disk/log", *train])
     assert errors(done) == []
@@ -152,7 +153,7 @@ def test_output_that_nobody_reads_is_one_line(root):
 
 
 def test_training_goes_on_when_nobody_reads_what_it_says(cases, root, tmp_path):
-    writing, case = closed_pipe(), cases("language")
+    writing, case = closed_pipe(), cases("scan")
     done = subprocess.run(
         [sys.executable, "-m", "equitune", *case.train(tmp_path)],
         cwd=root,
@@ -162,4 +163,4 @@ def test_training_goes_on_when_nobody_reads_what_it_says(cases, root, tmp_path):
     )
     os.close(writing)
     assert done.returncode == 0
-    assert case.manifest(tmp_path)["kept"] == 200
+    assert case.manifest(tmp_path)["kept"] > 0  # written last, after all steps

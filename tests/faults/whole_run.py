@@ -127,18 +127,10 @@ def interrupted(folder, arguments):
 
 
 def draw(rows, whole_seconds, verdict):
-    """Jobs that are done against time, a cross for each kill."""
+    """Jobs that are done against time, at the moments that they are known."""
     with style.look():
         figure = Figure(figsize=(7, 3.2), layout="constrained")
         axes = figure.subplots()
-        done = 0.0
-        for row in rows:
-            axes.plot(
-                [row["from_seconds"] / 60, row["to_seconds"] / 60],
-                [100 * done, 100 * row["jobs_done"]],
-                color=style.RIGHT,
-            )
-            done = row["jobs_done"]
         kills = [row for row in rows if row["ended"] == "killed"]
         axes.plot(
             [row["to_seconds"] / 60 for row in kills],
@@ -147,12 +139,16 @@ def draw(rows, whole_seconds, verdict):
             color=style.WRONG,
             label=f"Snakemake and all jobs killed ({len(kills)})",
         )
+        end = rows[-1]
+        if end["ended"] != "killed":
+            at = end["to_seconds"] / 60, 100 * end["jobs_done"]
+            axes.plot(*at, "o", color=style.RIGHT, label="the same command, left alone, ends")
         if whole_seconds:
             line = {"color": style.RIGHT, "linestyle": ":", "label": "run left alone ends"}
             axes.axvline(whole_seconds / 60, **line)
-        axes.set(xlabel="time (minutes)", ylabel="jobs done (%)", ylim=(0, 104), xlim=(0, None))
+        axes.set(xlabel="time (minutes)", ylabel="jobs done (%)", ylim=(0, 108), xlim=(0, None))
         axes.set_title(verdict, fontsize="medium")
-        axes.legend(loc="lower right")
+        axes.legend(loc="upper left")
     return figure
 
 

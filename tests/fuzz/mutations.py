@@ -1,4 +1,4 @@
-"""Valid files made malformed: their structure, then their bytes; knows no command."""
+"""Valid files made malformed: their structure, then their bytes."""
 
 import copy
 import json

@@ -17,6 +17,7 @@ SCAN += " --output out/dataset"
 SAMPLE = json.dumps(valid.SAMPLES[0])
 WINDOWS = "".join(f"{json.dumps(row)}\r\n" for row in valid.SAMPLES).encode()
 LONG = "x" * 30_000
+WORDS = f"{SCAN} --permutation '{{commands: [[{LONG}, run]], actions: [[I_RUN, I_WALK]]}}'"
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,11 @@ LONG = "x" * 30_000
     [
         (CHECK, f"? {LONG}", "unknown key 'xxx"),
         (CHECK, f"scan: {{permutations: {{? {LONG} : {{}}}}}}", "up to 64 letters"),
+        (
+            CHECK,
+            f"scan: {{permutations: {{jump_run: {{commands: [[{LONG}]]}}}}}}",
+            "unknown word 'xxx",
+        ),
         (CHECK, "scan: {seeds: [-1]}", "scan.seeds[0] is -1"),
         (CHECK, "scan: {seeds: [4294967296]}", "scan.seeds[0] is 4294967296"),
         (CHECK, f"device: 0x{'f' * 5000}", "device is a number of thousands of digits"),
@@ -40,11 +46,12 @@ LONG = "x" * 30_000
         (f"{EVALUATE} broken", SAMPLE.replace("gender", LONG), "unknown axis 'xxx"),
         (f"{SCORER} --train regard --dev regard --test broken", "7\tx", "unknown regard '7'"),
         (TABLE, b"\xff\xfet\x00", "broken, line 1: byte 0xff is not UTF-8"),
-        (SCAN, valid.SCAN.replace(b"walk", LONG.encode()), "unknown word 'xxx"),
+        (WORDS, valid.SCAN, "unknown word 'xxx"),
     ],
     ids=[
         "long key",
         "long key inside",
+        "long word inside",
         "negative seed",
         "seed of 33 bits",
         "number of 5000 digits",

@@ -7,11 +7,11 @@ import types
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from equitune.image import backbones
 from equitune.image.backbones import Backbone, backbone, split
-from equitune.vision import import_torchvision
 
 if importlib.util.find_spec("torchvision") is None:
     pytest.skip("torchvision is not installed", allow_module_level=True)
@@ -53,7 +53,7 @@ def test_the_two_parts_are_the_published_model(architecture):
     trunk, behind = parts(architecture)
     shape, classifier = (FOUR | MORE)[architecture]
     with torch.device("meta"):
-        get_model = import_torchvision().models.get_model
+        get_model = torchvision.models.get_model
         whole = get_model(
             architecture, weights=None, num_classes=5, **OPTIONS.get(architecture, {})
         ).eval()
@@ -206,7 +206,7 @@ def test_a_model_of_timm_gives_its_unpooled_features(monkeypatch):
     assert trunk.left_out == {"head.weight", "head.bias"}
     expected = trunk.body.patches((images(size=16) - trunk.mean) / trunk.std).flatten(2)
     torch.testing.assert_close(trunk(images(size=16)), expected)
-    with pytest.raises(ValueError, match="'timm:token'; did you mean 'tokens'"):
+    with pytest.raises(ValueError, match="'timm:token'; did you mean 'timm:tokens'"):
         backbone("timm:token", 16, 2)
 
 
@@ -231,6 +231,5 @@ def test_a_failure_inside_timm_is_not_taken_for_its_absence(monkeypatch):
         raise ModuleNotFoundError("No module named 'hub'", name="hub")
 
     monkeypatch.setattr(backbones.importlib, "import_module", broken)
-    monkeypatch.setattr(backbones, "import_torchvision", lambda: None)
     with pytest.raises(ModuleNotFoundError, match="'hub'"):
         backbone("timm:resnet18", 64, 2)

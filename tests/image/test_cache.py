@@ -101,5 +101,5 @@ def test_a_file_of_another_kind_is_refused(draw, tmp_path):
     path = tmp_path / "dataset.safetensors"
     parts = build_dataset(draw(9, size=8), draw(3, seed=1, size=8), 0, 0.3)
     save_dataset(path, parts, ("a", "b", "c"), dataset="halves", seed=0, size=8)
-    with pytest.raises(ValueError, match="is no file of orbit features: make one with equitune"):
+    with pytest.raises(ValueError, match="is not a file of orbit features: make one with equitune"):
         cache.load(path)

@@ -6,11 +6,11 @@ import tarfile
 
 import pytest
 import torch
+import torchvision
 from PIL import Image
 
 from equitune import cli
 from equitune.image import data
-from equitune.vision import import_torchvision
 
 TRAINING = "{steps: 2, batch_size: 6, learning_rate: 0.001}"
 
@@ -152,7 +152,7 @@ def test_bad_models_are_one_line_and_leave_nothing(dataset, tmp_path, capfd, cha
 
 
 def test_weights_of_another_architecture_are_one_line(dataset, tmp_path, capfd):
-    torch.save(import_torchvision().models.alexnet().state_dict(), tmp_path / "alexnet.pth")
+    torch.save(torchvision.models.alexnet().state_dict(), tmp_path / "alexnet.pth")
     arguments = ["--dataset", dataset / "dataset.safetensors", "--seed", 0, "--builder", "{}"]
     arguments += ["--weights", tmp_path / "alexnet.pth", "--architecture", "resnet18"]
     arguments += ["--method", "equitune", "--group", "rotate90", "--model", "{}"]

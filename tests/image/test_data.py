@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from equitune.actions import Flip, Rotate90, RotateFlip
-from equitune.files import save_tensors
+from equitune.config.image_groups import IMAGE_GROUPS
 from equitune.image import data
 from equitune.image.data import Images
+from equitune.io.files import save_tensors
 
 CLASSES = ("cat", "dog", "eel")
 
@@ -127,7 +128,7 @@ def test_moved_images_come_back_and_are_no_dataset(split, tmp_path):
     assert torch.equal(loaded.labels, images.labels)
     assert torch.equal(moved_by, elements)
     assert facts == {"group": "rotate90", "seed": 0}
-    with pytest.raises(ValueError, match="first is no image dataset: make one with equitune image"):
+    with pytest.raises(ValueError, match="first is not of kind image dataset: make one with"):
         data.load_dataset(tmp_path / "first")
 
 
@@ -138,15 +139,20 @@ def test_another_file_is_no_dataset(split, tmp_path):
     tensors = data.load_tensors(tmp_path / "dataset")[0]
     save_tensors(tmp_path / "other", tensors, {"kind": "something else"})
     for name in ("model", "part", "other"):
-        with pytest.raises(ValueError, match=f"{name} is no image dataset"):
+        with pytest.raises(ValueError, match=f"{name} is not of kind image dataset"):
             data.load_dataset(tmp_path / name)
-    with pytest.raises(ValueError, match="dataset is no group-transformed image dataset"):
+    with pytest.raises(ValueError, match="dataset is not of kind group-transformed image dataset"):
         data.load_transformed(tmp_path / "dataset")
     with pytest.raises(FileNotFoundError, match="gone does not exist"):
         data.load_dataset(tmp_path / "gone")
 
 
-@pytest.mark.parametrize("name", data.ACTIONS)
+@pytest.mark.parametrize("name", IMAGE_GROUPS)
+def test_every_element_of_a_group_has_a_text_in_its_order(name):
+    assert tuple(IMAGE_GROUPS[name].elements) == data.image_action(name).group.names
+
+
+@pytest.mark.parametrize("name", IMAGE_GROUPS)
 def test_every_image_is_moved_by_its_own_element(name, monkeypatch):
     monkeypatch.setattr(data, "CHUNK", 7)  # several chunks, the last one not full
     action = data.image_action(name)

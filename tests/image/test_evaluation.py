@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,12 @@ import torch
 from PIL import Image
 
 from equitune.actions import Rotate90
-from equitune.config import ImageBuilder, ImageModel, Training
+from equitune.config import ImageModel, Training
 from equitune.image import evaluation, experiment, saved
 from equitune.image.data import load_dataset, load_transformed, save_transformed, transform
+from equitune.image.run import ImageRun
 from equitune.results.tables import IMAGE_COLUMNS, IMAGE_SCORE_COLUMNS
+from equitune.run.job import Job
 
 METHODS = (("finetune", "identity"), ("equitune", "rotate90"), ("equizero", "flip"))
 
@@ -24,17 +27,18 @@ def evaluated(dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluated")
     data, models = dataset / "dataset.safetensors", []
     base = folder / "base" / "model.safetensors"
-    settings = (ImageModel(), Training(steps=4, batch_size=7, learning_rate=1e-3))
-    experiment.pretrain(data, "resnet18", ImageBuilder(), 0, *settings, base, "cpu")
+    plan = Training(steps=4, batch_size=7, learning_rate=1e-3)
+    run = ImageRun(architecture="resnet18", seed=0, model=ImageModel(), training=plan)
+    experiment.pretrain(run, data, Job(output=base, device="cpu"))
     for method, group in METHODS:
         models.append(folder / method / "model.safetensors")
-        experiment.tune(
-            data, base, "resnet18", ImageBuilder(), method, group, 0, *settings, models[-1], "cpu"
-        )
+        job = Job(output=models[-1], device="cpu")
+        experiment.tune(replace(run, method=method, group=group), data, base, job)
     outputs = [folder / f"{name}.csv" for name in ("rows", "elements", "examples")]
     moved = [dataset / "rotate90.safetensors", dataset / "flip.safetensors"]
     scores = folder / "scores.csv"
-    evaluation.evaluate(data, moved, models, *outputs, "cpu", scores=scores)
+    named = dict(zip(("output", "elements", "examples"), outputs, strict=True))
+    evaluation.evaluate(data, moved, models, **named, device="cpu", scores=scores)
     outputs.append(scores)
     return models, *(pd.read_csv(path, keep_default_na=False) for path in outputs)
 
@@ -52,7 +56,7 @@ def test_accuracies_are_counted_on_the_stored_images(dataset, evaluated):
     test = parts["test"]
     turned, elements, _ = load_transformed(dataset / "rotate90.safetensors")
     for path, (_, row) in zip(models[:2], rows.iterrows(), strict=False):
-        model, _ = saved.load(path)
+        model, _, _ = saved.load(path)
         model.eval()
         with torch.no_grad():
             upright = model(test.pixels / 255).argmax(1)
@@ -107,10 +111,27 @@ def test_examples_are_images_on_which_the_models_disagree(dataset, evaluated):
         assert np.array_equal(shown, pixels.permute(1, 2, 0).numpy())
         label = about["classes"][int(parts["test"].labels[place])]
         assert set(rows["label"]) == {label}
+    assert set(examples["test_size"]) == {len(parts["test"])}
+    assert set(examples["disagree"]) <= set(range(1, len(parts["test"]) + 1))
     for _, rows in examples.groupby("image"):
         assert rows["prediction"].nunique() > 1
     equal = examples[examples["method"] == "equitune"].groupby("image")["prediction"].nunique()
     assert (equal == 1).all()
+
+
+def test_examples_are_right_and_wrong_ones_of_all_classes_in_turn():
+    labels = torch.arange(40) % 5
+    split = torch.arange(40) % 8 != 0
+    right = torch.arange(40) < 25
+    chosen = evaluation.draw_examples(split, right, labels)
+    assert evaluation.draw_examples(split, right, labels) == chosen
+    assert all(split[chosen])
+    assert [bool(right[place]) for place in chosen] == [True] * 3 + [False] * 2
+    assert sorted(int(labels[place]) for place in chosen) == [0, 1, 2, 3, 4]
+    assert chosen != sorted(chosen)  # not the first ones
+    few = torch.tensor([False] * 38 + [True] * 2)
+    assert sorted(evaluation.draw_examples(few, right, labels)) == [38, 39]
+    assert evaluation.draw_examples(few & right, right, labels) == []
 
 
 def test_every_image_has_its_scores(dataset, evaluated):
@@ -123,7 +144,7 @@ def test_every_image_has_its_scores(dataset, evaluated):
         own = scores[scores["method"] == row["method"]]
         for way in ("upright", "rotated"):
             assert own[f"{way}_correct"].mean() == pytest.approx(row[f"{way}_accuracy"])
-        model, _ = saved.load(path)
+        model, _, _ = saved.load(path)
         with torch.no_grad():
             chances = model.eval()(test.pixels / 255).double().softmax(1).tolist()
         expected = [
@@ -140,7 +161,7 @@ def test_moved_images_of_another_dataset_are_refused(dataset, evaluated, draw, t
     moved, elements = transform(draw(12, seed=2), Rotate90(), 0)  # as many, other ones
     other = tmp_path / "other.safetensors"
     save_transformed(other, moved, elements, dataset="halves", group="rotate90", seed=0)
-    outputs = [tmp_path / f"{name}.csv" for name in ("rows", "elements", "examples")]
+    outputs = {name: tmp_path / f"{name}.csv" for name in ("output", "elements", "examples")}
     with pytest.raises(ValueError, match=r"other\.safetensors is not the test part of .* moved"):
-        evaluation.evaluate(dataset / "dataset.safetensors", [other], models, *outputs, "cpu")
-    assert not any(path.exists() for path in outputs)
+        evaluation.evaluate(dataset / "dataset.safetensors", [other], models, **outputs)
+    assert not any(path.exists() for path in outputs.values())

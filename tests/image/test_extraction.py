@@ -6,11 +6,13 @@ import re
 import pandas as pd
 import pytest
 import torch
+import torchvision
 
 from equitune.config import ImageBuilder, ImageModel, Training
-from equitune.files import load_tensors
 from equitune.image import evaluation, experiment, extraction, forecast, saved
-from equitune.vision import import_torchvision
+from equitune.image.run import ImageDesign, ImageRun
+from equitune.io.files import load_tensors
+from equitune.run.job import Job
 
 MODEL = ImageModel(head="linear", backbone="frozen")
 PLAN = Training(steps=8, batch_size=6, learning_rate=1e-2, optimizer="adamw")
@@ -26,16 +28,18 @@ METHODS = {
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A file as the published ones are."""
-    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    path = tmp_path_factory.mktemp("weights") / "shufflenet_v2_x0_5.pth"
     torch.manual_seed(8)
-    torch.save(import_torchvision().models.resnet18().state_dict(), path)
+    torch.save(torchvision.models.shufflenet_v2_x0_5().state_dict(), path)
     return path
 
 
 def extract(dataset, weights, output, group="rotate90", model=MODEL, **builder):
+    run = ImageDesign(
+        architecture="shufflenet_v2_x0_5", builder=ImageBuilder(**builder), model=model
+    )
     data = dataset / "dataset.safetensors"
-    builder = ImageBuilder(**builder)
-    extraction.extract([data], weights, "resnet18", builder, model, group, output, "cpu")
+    extraction.extract(run, [data], weights, group=group, output=output, device="cpu")
     return output
 
 
@@ -44,21 +48,20 @@ def features(dataset, weights, tmp_path_factory):
     return extract(dataset, weights, tmp_path_factory.mktemp("f") / "rotate90.safetensors")
 
 
-def tune(dataset, weights, output, method, features=(), model=MODEL, builder=None, name="resnet18"):
-    experiment.tune(
-        dataset / "dataset.safetensors",
-        weights,
-        name,
-        builder or ImageBuilder(),
-        method,
-        METHODS[method],
-        0,
-        model,
-        PLAN,
-        output,
-        "cpu",
-        features=features,
-    )
+def tune(
+    dataset,
+    weights,
+    output,
+    method,
+    features=(),
+    model=MODEL,
+    builder=None,
+    name="shufflenet_v2_x0_5",
+):
+    which = {"architecture": name, "builder": builder or ImageBuilder(), "seed": 0}
+    how = {"method": method, "group": METHODS[method], "model": model, "training": PLAN}
+    run, job = ImageRun(**which, **how), Job(output=output, device="cpu")
+    experiment.tune(run, dataset / "dataset.safetensors", weights, job, features=features)
     return output
 
 
@@ -102,10 +105,10 @@ def evaluate(dataset, models, folder, features=()):
         dataset / "dataset.safetensors",
         [dataset / "rotate90.safetensors"],
         paths,
-        *outputs,
-        "cpu",
-        features,
-        folder / "scores.csv",
+        **dict(zip(("output", "elements", "examples"), outputs, strict=True)),
+        device="cpu",
+        features=features,
+        scores=folder / "scores.csv",
     )
     return [pd.read_csv(path) for path in (*outputs, folder / "scores.csv")]
 
@@ -126,17 +129,17 @@ def test_the_forecast_from_features_is_that_of_the_images(dataset, models, featu
             dataset / "rotate90.safetensors",
             models / "shared/finetune/model.safetensors",
             tmp_path / f"{place}.csv",
-            "cpu",
-            given,
+            device="cpu",
+            features=given,
         )
         found.append(pd.read_csv(tmp_path / f"{place}.csv"))
     pd.testing.assert_frame_equal(*found, rtol=1e-3, atol=1e-6)
 
 
 def test_features_of_other_weights_are_refused(dataset, weights, features, tmp_path):
-    other = tmp_path / "resnet18.pth"
+    other = tmp_path / "shufflenet_v2_x0_5.pth"
     torch.manual_seed(9)
-    torch.save(import_torchvision().models.resnet18().state_dict(), other)
+    torch.save(torchvision.models.shufflenet_v2_x0_5().state_dict(), other)
     with pytest.raises(ValueError, match=re.escape(f"{features} has features for weights")) as told:
         tune(dataset, other, tmp_path / "out" / "model.safetensors", "equitune", (features,))
     assert "\n" not in str(told.value)
@@ -146,12 +149,12 @@ def test_features_of_other_weights_are_refused(dataset, weights, features, tmp_p
 def test_features_of_another_head_are_refused(dataset, weights, features, tmp_path):
     shared = ImageModel(head="shared", backbone="frozen")
     with pytest.raises(ValueError, match="has features for pooled True, the model needs False"):
-        tune(dataset, weights, tmp_path / "m.safetensors", "equitune", (features,), shared)
+        tune(dataset, weights, tmp_path / "model.safetensors", "equitune", (features,), shared)
 
 
 def test_a_trained_backbone_does_not_use_them(dataset, weights, features, tmp_path):
     model = ImageModel(head="linear")
-    output = tune(dataset, weights, tmp_path / "m.safetensors", "equitune", (features,), model)
+    output = tune(dataset, weights, tmp_path / "model.safetensors", "equitune", (features,), model)
     manifest = json.loads(output.with_name("manifest.json").read_text())
     assert "rotate90.safetensors" not in manifest["inputs"]
 
@@ -159,13 +162,13 @@ def test_a_trained_backbone_does_not_use_them(dataset, weights, features, tmp_pa
 def test_a_name_of_ones_own_shares_the_features_of_its_network(
     dataset, weights, features, tmp_path
 ):
-    builder = ImageBuilder(architecture="resnet18", backbone="frozen")
+    builder = ImageBuilder(architecture="shufflenet_v2_x0_5", backbone="frozen")
     output = tmp_path / "model.safetensors"
-    tune(dataset, weights, output, "equitune", (features,), MODEL, builder, "resnet18_mine")
+    tune(dataset, weights, output, "equitune", (features,), MODEL, builder, "small_mine")
     facts = json.loads(output.with_name("manifest.json").read_text())["configuration"]
     assert (facts["architecture"], facts["builder"]["architecture"]) == (
-        "resnet18_mine",
-        "resnet18",
+        "small_mine",
+        "shufflenet_v2_x0_5",
     )
 
-    assert saved.load(output)[0].backbone.architecture == "resnet18"
+    assert saved.load(output)[0].backbone.architecture == "shufflenet_v2_x0_5"

@@ -6,6 +6,7 @@ import torch
 from equitune.actions import Rotate90, RotateFlip, Trivial
 from equitune.groups import CyclicGroup
 from equitune.image import backbones, features, prediction
+from equitune.image.data import Images
 from equitune.image.features import as_input, from_orbits, from_pixels
 from equitune.image.models import build
 
@@ -15,7 +16,7 @@ SIZE = 32
 
 def frozen(method, action):
     torch.manual_seed(3)
-    return build("resnet18", method, action, SIZE, 3, frozen=True)
+    return build("shufflenet_v2_x0_5", method, action, SIZE, classes=3, frozen=True)
 
 
 @pytest.mark.parametrize("method", [*METHODS, "equizero"])
@@ -74,7 +75,9 @@ def test_logits_of_every_copy_come_from_the_orbit(images, method):
 def test_logits_of_every_copy_take_one_pass_each(images, method, monkeypatch):
     action = Rotate90()
     torch.manual_seed(3)
-    model = build("resnet18", method, action, SIZE, 3).eval()  # the backbone trained, too
+    model = build(
+        "shufflenet_v2_x0_5", method, action, SIZE, classes=3
+    ).eval()  # the backbone trained, too
     passed = []
     forward = model.backbone.forward
     monkeypatch.setattr(model.backbone, "forward", lambda x: passed.append(len(x)) or forward(x))
@@ -110,10 +113,23 @@ def test_pixels_become_numbers_between_zero_and_one(images):
 
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_bfloat16_gives_about_the_same_in_float32(images, channels_last):
-    model = build("resnet18", "equitune", Rotate90(), SIZE, 3).eval()
+    model = build("shufflenet_v2_x0_5", "equitune", Rotate90(), SIZE, classes=3).eval()
     rows = torch.arange(4)
     exact = from_pixels(model, images, None)(rows)
     rough = from_pixels(model, images, None, "bfloat16", channels_last)(rows)
     assert rough.dtype == torch.float32
     assert not torch.equal(rough, exact)
     torch.testing.assert_close(rough, exact, rtol=0.1, atol=0.05)
+
+
+def test_a_model_that_chooses_by_pixels_is_run_on_every_copy(images):
+    model, action = frozen("canonical", Rotate90()), Rotate90()
+    few = Images(images.pixels[:3], images.labels[:3])
+    logits = prediction.orbit_logits(model, few, action)
+    assert logits.shape == (4, 3, 3)
+    with torch.no_grad():
+        expected = model(as_input(action(1, few.pixels)))
+    torch.testing.assert_close(logits[1], expected)
+    torch.testing.assert_close(logits[1], logits[0])
+    with pytest.raises(ValueError, match="chooses by the input"):
+        from_orbits(model, few, action, augment=False)(torch.arange(3))

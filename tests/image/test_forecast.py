@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from equitune.actions import Rotate90
-from equitune.config import ImageBuilder, ImageModel, Training
-from equitune.files import load_tensors, save_tensors
+from equitune.config import ImageModel, Training
 from equitune.image import experiment, forecast, saved
 from equitune.image.data import load_dataset, load_transformed
+from equitune.image.run import ImageRun
+from equitune.io.files import load_tensors, save_tensors
+from equitune.run.job import Job
 
 
 @pytest.fixture(scope="module")
@@ -16,13 +18,14 @@ def base(dataset, tmp_path_factory):
     output = tmp_path_factory.mktemp("base") / "model.safetensors"
     plan = Training(steps=10, batch_size=7, learning_rate=1e-3)
     data = dataset / "dataset.safetensors"
-    experiment.pretrain(data, "resnet18", ImageBuilder(), 0, ImageModel(), plan, output, "cpu")
+    run = ImageRun(architecture="resnet18", seed=0, model=ImageModel(), training=plan)
+    experiment.pretrain(run, data, Job(output=output, device="cpu"))
     return output
 
 
 def foretell(dataset, model, output, data=None):
     moved = dataset / "rotate90.safetensors"
-    forecast.forecast(data or dataset / "dataset.safetensors", moved, model, output, "cpu")
+    forecast.forecast(data or dataset / "dataset.safetensors", moved, model, output, device="cpu")
     return pd.read_csv(output).iloc[0]
 
 
@@ -38,7 +41,7 @@ def probabilities(model, images):
 
 def test_it_is_what_a_plain_loop_gives(dataset, base, tmp_path):
     row = foretell(dataset, base, tmp_path / "forecast.csv")
-    model, _ = saved.load(base)
+    model, _, _ = saved.load(base)
     parts, _ = load_dataset(dataset / "dataset.safetensors")
     each = []
     for copies in probabilities(model, parts["validation"]):
@@ -77,8 +80,9 @@ def test_labels_change_nothing(dataset, base, tmp_path):
 def test_a_model_that_is_invariant_already_is_refused(dataset, base, tmp_path):
     output = tmp_path / "tuned" / "model.safetensors"
     plan = Training(steps=1, batch_size=7, learning_rate=1e-3)
-    data, settings = dataset / "dataset.safetensors", (ImageModel(), plan)
-    method = ("equitune", "rotate90", 0)
-    experiment.tune(data, base, "resnet18", ImageBuilder(), *method, *settings, output, "cpu")
+    settings = {"seed": 0, "model": ImageModel(), "training": plan}
+    run = ImageRun(architecture="resnet18", method="equitune", group="rotate90", **settings)
+    job = Job(output=output, device="cpu")
+    experiment.tune(run, dataset / "dataset.safetensors", base, job)
     with pytest.raises(ValueError, match="is made with equitune: expected a model that uses no gr"):
         foretell(dataset, output, tmp_path / "out.csv")

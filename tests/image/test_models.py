@@ -9,20 +9,22 @@ import torch
 from torch import nn
 
 from equitune import actions, equivariance_error
+from equitune.config import IMAGE_METHODS
 from equitune.groups import CyclicGroup
-from equitune.image.models import COMBINE, SharedHead, build, importance
+from equitune.image.models import SharedHead, build, importance
+from equitune.methods import names
 
 if importlib.util.find_spec("torchvision") is None:
     pytest.skip("torchvision is not installed", allow_module_level=True)
 
 ROTATE = actions.Rotate90()
 FOUR = ["alexnet", "resnet18", "vgg11_bn", "densenet121"]
-NO_GROUP = ["pretrained", "finetune", "finetune_augment", "finetune_augment_matched"]
+NO_GROUP = names("image", combine=None)  # their models see one copy
 
 
 def make(method="equitune", architecture="resnet18", size=32, **settings):
     torch.manual_seed(0)
-    return build(architecture, method, ROTATE, size, 3, **settings)
+    return build(architecture, method, ROTATE, size, classes=3, **settings)
 
 
 @functools.cache
@@ -64,7 +66,7 @@ def test_logits_are_invariant_to_quarter_turns(architecture):
             assert model(images(size=64)).shape == (2, 3)
 
 
-@pytest.mark.parametrize("method", [m for m in COMBINE if m not in NO_GROUP])
+@pytest.mark.parametrize("method", [m for m in IMAGE_METHODS if m not in NO_GROUP])
 @pytest.mark.parametrize("head", ["shared", "linear", "own"])
 def test_every_method_with_a_group_is_invariant_with_either_head(method, head):
     error = equivariance_error(
@@ -80,7 +82,7 @@ def test_a_method_without_a_group_is_the_plain_model(method):
     expected = model.head(model.backbone(images()))
     assert torch.equal(model(images()), expected)
     torch.manual_seed(0)
-    without = build("resnet18", method, None, 32, 3).eval()
+    without = build("resnet18", method, None, 32, classes=3).eval()
     assert torch.equal(without(images()), expected)
 
 
@@ -116,6 +118,15 @@ def test_equizero_takes_the_copy_of_which_its_head_is_surest():
     assert not torch.allclose(expected, each.mean(0))
 
 
+def test_canonical_runs_the_copy_whose_pixels_score_least():
+    model, x = finished("canonical"), images(4)
+    scores = torch.stack([model.features.combine.score(ROTATE(g, x))[:, 0] for g in range(4)])
+    best = scores.argmin(0)
+    expected = model.head(model.backbone(ROTATE(best, x)))
+    torch.testing.assert_close(model(x), expected)
+    torch.testing.assert_close(model(ROTATE(1, x)), expected)
+
+
 def test_a_copy_of_equizero_scores_with_its_own_head():
     model = make("equizero")
     twin = copy.deepcopy(model)
@@ -123,7 +134,7 @@ def test_a_copy_of_equizero_scores_with_its_own_head():
     assert twin.head is not model.head
 
 
-@pytest.mark.parametrize("method", COMBINE)
+@pytest.mark.parametrize("method", IMAGE_METHODS)
 @pytest.mark.parametrize("head", ["shared", "own"])
 def test_every_part_is_registered_once(method, head):
     model = finished(method, head)
@@ -147,7 +158,7 @@ def test_weights_come_back_by_the_state_dict():
     assert torch.equal(other(images()), model(images()))
 
 
-@pytest.mark.parametrize("method", ["equitune", "lambda_equitune", "equizero"])
+@pytest.mark.parametrize("method", ["equitune", "lambda_equitune", "equizero", "canonical"])
 @pytest.mark.parametrize("frozen", [False, True])
 def test_a_gradient_reaches_all_that_is_trained(method, frozen):
     model = make(method, frozen=frozen).train()

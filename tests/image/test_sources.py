@@ -10,13 +10,13 @@ import tarfile
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
 
 from equitune.actions import Rotate90
 from equitune.config import ImageSource
-from equitune.image import sources
+from equitune.image import decoding, sources
 from equitune.image.data import Images, transform
-from equitune.vision import import_torchvision
 
 
 def picture(value=0, shape=(12, 16), form="JPEG", mode="RGB", **settings):
@@ -84,7 +84,7 @@ def test_digits_of_their_own_size_are_the_scans():
 @pytest.fixture
 def cifar10(tmp_path, monkeypatch):
     """An archive in the official layout with three images in a batch, known to torchvision."""
-    dataset = import_torchvision().datasets.CIFAR10
+    dataset = torchvision.datasets.CIFAR10
     rng = np.random.default_rng(0)
     batches = {
         name: {
@@ -133,7 +133,7 @@ def test_cifar10_is_resized_and_leaves_nothing(cifar10, tmp_path):
 
 
 def test_another_archive_is_not_cifar10(cifar10, monkeypatch):
-    dataset = import_torchvision().datasets.CIFAR10
+    dataset = torchvision.datasets.CIFAR10
     wrong = [["test_batch", "0" * 32]]
     for attribute, value in (("test_list", wrong), ("meta", {**dataset.meta, "md5": "0" * 32})):
         with monkeypatch.context() as patch:
@@ -239,7 +239,7 @@ def test_whole_images_must_have_one_shape(tmp_path):
     message = refused(tmp_path, crop="none")
     assert "train/cat/0.jpg comes out as (3, 8, 10) and" in message
     assert "val/dog/1.jpg as (3, 8, 13)" in message
-    assert message.endswith("set crop: center")
+    assert message.endswith("set image.sources.<dataset>.crop: center")
     assert len(read(tmp_path)[1]) == 4
 
 
@@ -259,35 +259,128 @@ def test_every_kind_of_picture_becomes_rgb(tmp_path):
     assert greys(train) == [7] * 8
 
 
-def test_files_that_cannot_be_decoded_are_refused_or_skipped(tmp_path, caplog):
+def test_what_is_no_image_is_named_before_anything_is_decoded(tmp_path, caplog, monkeypatch):
+    real = io.BytesIO()
+    Image.fromarray(np.full((12, 16), 0.5, dtype=np.float32)).save(real, "TIFF")
+    broken = {
+        "train/cat/array.npy": b"\x93NUMPY",
+        "train/cat/empty.jpg": b"",
+        "train/cat/head.jpg": picture()[:20],
+        "train/cat/real.tiff": real.getvalue(),
+        "train/dog/film.mp4": b"a film",
+        "train/dog/text.jpg": b"a text",
+    }
+    write(tmp_path, {**tree(), **broken})
+    monkeypatch.setattr(decoding, "prepare", lambda *_: pytest.fail("an image was decoded"))
+    message = refused(tmp_path)
+    assert message.startswith("6 of 14 files cannot be decoded: ")
+    assert message.endswith(", …: remove them, or set image.sources.<dataset>.broken: skip")
+    assert [name in message for name in broken] == [True] * 5 + [False]
+    assert "no image of 1, 3 or 4 channels as JPEG, PNG, WEBP" in message
+    assert "pixels of mode F, expected 8 or 16 bits a channel" in message
+    assert not caplog.records
+    source = ImageSource(kind="folder", size=8, location=str(tmp_path))
+    with pytest.raises(ValueError, match=r"set image\.sources\.mine\.broken: skip"):
+        sources.read_source(source, None, 0, "mine")
+
+
+def test_images_that_are_cut_off_are_refused_or_skipped(tmp_path, caplog):
     noise = Image.effect_noise((60, 60), 90)
     whole = {form: io.BytesIO() for form in ("JPEG", "PNG")}
     for form, buffer in whole.items():
         noise.save(buffer, form)
-    deep = io.BytesIO()
-    Image.fromarray(np.full((12, 16), 40000, dtype=np.uint16)).save(deep, "PNG")
     broken = {
         "train/cat/cut.jpg": whole["JPEG"].getvalue()[:-900],
         "train/cat/cut.png": whole["PNG"].getvalue()[:-900],
-        "train/cat/deep.png": deep.getvalue(),
-        "train/cat/empty.jpg": b"",
-        "train/cat/head.jpg": whole["JPEG"].getvalue()[:20],
-        "train/cat/other.gif": picture(0, form="GIF"),
-        "train/dog/text.jpg": b"a text",
+        "train/dog/empty.jpg": b"",
     }
-    write(tmp_path, {**tree(), **broken})
-    message = refused(tmp_path)
-    assert message.startswith("7 of 15 files cannot be decoded: ")
-    assert message.endswith(", …: remove them, or set broken: skip")
-    assert [name in message for name in broken] == [True] * 5 + [False] * 2
-    assert not caplog.records
+    write(tmp_path, {**tree(), **dict(list(broken.items())[:2])})
+    assert refused(tmp_path).startswith("2 of 10 files cannot be decoded: ")
+    write(tmp_path, broken)
     train, test, _ = read(tmp_path, broken="skip")
     assert (greys(train), greys(test)) == ([0, 1, 2, 3], [4, 5, 6, 7])
     assert train.labels.tolist() == [0, 0, 1, 1]
-    assert len(caplog.records) == 7
+    assert len(caplog.records) == 3
     for name, record in zip(broken, caplog.records, strict=True):
         assert name in record.message
         assert record.levelname == "WARNING"
+
+
+def test_what_lies_beside_images_is_left_out_with_a_count(tmp_path, caplog):
+    junk = ["Thumbs.db", "desktop.ini", "labels.CSV", "notes.txt"]
+    files = {f"{part}/cat/{name}": b"junk" for part in ("train", "val") for name in junk}
+    hidden = {"train/cat/.DS_Store": b"junk", "train/dog/._0.jpg": b"junk"}
+    write(tmp_path, {**tree(), **files, **hidden})
+    train, test, _ = read(tmp_path)
+    assert (len(train), len(test)) == (4, 4)
+    (said,) = [record.message for record in caplog.records]
+    assert said.startswith("8 files are left out, as they are not images: ")
+    assert "train/cat/Thumbs.db" in said
+    assert said.endswith(", …")
+
+
+@pytest.mark.parametrize("form", ["WEBP", "BMP", "TIFF", "PPM"])
+def test_formats_that_pillow_reads_are_read(tmp_path, form):
+    settings = {"lossless": True} if form == "WEBP" else {}
+    files = {
+        f"{c}/{i}.{form.lower()}": picture(70, form=form, **settings) for c in "ab" for i in "012"
+    }
+    train, test, _ = read(write(tmp_path, files))
+    assert greys(train) + greys(test) == [7] * 6
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_images_of_16_bits_become_8(tmp_path, caplog, form):
+    deep = io.BytesIO()
+    Image.fromarray(np.full((12, 16), 70 * 257, dtype=np.uint16)).save(deep, form)
+    write(tmp_path, {**tree(), f"train/cat/deep.{form.lower()}": deep.getvalue()})
+    train, _, _ = read(tmp_path)
+    assert greys(train)[:3] == [0, 1, 7]
+    assert "1 images of 16 bits a channel: divided by 257, to 8 bits" in caplog.text
+
+
+@pytest.fixture
+def listing(tmp_path):
+    """Images in one folder, and a function that writes a CSV with these lines beside it."""
+    write(tmp_path, {f"pictures/{i}.jpg": picture(10 * i) for i in range(8)})
+
+    def lines(*rows):
+        (tmp_path / "labels.csv").write_text("\ufeff" + "\r\n".join(rows), encoding="utf-8")
+        return tmp_path / "labels.csv"
+
+    return lines
+
+
+def test_a_csv_says_the_class_of_each_image(listing):
+    rows = [f"pictures/{i}.jpg,{'dog' if i % 2 else 'cat'}" for i in range(8)]
+    train, test, classes = read(listing("file,label", *rows, "", ""))
+    assert classes == ("cat", "dog")
+    assert sorted(greys(train) + greys(test)) == list(range(8))
+    assert len(test) == 2
+    assert [grey % 2 for grey in greys(train)] == train.labels.tolist()
+    parts = [f"{row},{'test' if i > 5 else 'train'},x" for i, row in enumerate(rows)]
+    train, test, _ = read(listing("file,label,part,more", *parts))
+    assert (greys(train), greys(test)) == ([0, 1, 2, 3, 4, 5], [6, 7])
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        (["name,label", "a,b"], "has the columns name, label and lacks file: expected file, label"),
+        (["file,label"], "lists no image"),
+        (["file,label", "gone.jpg,a"], "line 2: 'gone.jpg' does not exist beside the CSV"),
+        (["file,label", "pictures/0.jpg,"], "line 2: 'pictures/0.jpg' has no label"),
+        (["file,label", *["pictures/0.jpg,a"] * 2], "line 3: 'pictures/0.jpg' is listed twice"),
+        (["file,label", "pictures/0.jpg,a"], "has one class, a: expected two or more"),
+        (
+            ["file,label,part", "pictures/0.jpg,a,dev"],
+            "line 2: part is 'dev', expected train, test or val",
+        ),
+    ],
+    ids=["columns", "empty", "gone", "no label", "twice", "one class", "part"],
+)
+def test_a_csv_that_cannot_be_read_is_one_line(listing, rows, text):
+    assert text in refused(listing(*rows))
 
 
 @pytest.mark.parametrize("parts", [("train", "val"), ("",)])
@@ -339,7 +432,9 @@ def test_what_is_no_set_of_class_folders_is_refused(tmp_path, files, text):
 
 
 def test_a_missing_place_and_unknown_settings_are_named(tmp_path):
-    assert "gone does not exist: expected a folder or an archive" in refused(tmp_path / "gone")
+    assert "gone does not exist: expected a folder, an archive or a CSV" in refused(
+        tmp_path / "gone"
+    )
     with pytest.raises(ValueError, match="unknown crop 'centre'; did you mean 'center'"):
         read(tmp_path, crop="centre")
     with pytest.raises(ValueError, match="unknown broken 'skp'; did you mean 'skip'"):
@@ -353,9 +448,8 @@ def test_hymenoptera_has_its_published_counts(shared, caplog):
     assert (len(train), len(test)) == (244, 153)
     assert train.labels.bincount().tolist() == [123, 121]
     assert test.labels.bincount().tolist() == [70, 83]
-    assert [record.message.split("/")[-1] for record in caplog.records] == [
-        "imageNotFound.gif (no JPEG or PNG)"
-    ]
+    (said,) = [record.message.split("/")[-1] for record in caplog.records]
+    assert said.startswith("imageNotFound.gif (no image of 1, 3 or 4 channels as JPEG, PNG")
 
 
 def test_a_slice_of_the_cifar10_jpegs_is_read(shared, tmp_path):

@@ -6,11 +6,11 @@ import re
 
 import pytest
 import torch
+import torchvision
 
-from equitune.files import save_tensors
 from equitune.image.backbones import backbone
 from equitune.image.weights import imagenet_source, imagenet_url, load_backbone, read_weights
-from equitune.vision import import_torchvision
+from equitune.io.files import save_tensors
 
 if importlib.util.find_spec("torchvision") is None:
     pytest.skip("torchvision is not installed", allow_module_level=True)
@@ -19,7 +19,7 @@ if importlib.util.find_spec("torchvision") is None:
 def published(architecture, classes=7):
     """A state dict as a published file has it: the whole model, random."""
     torch.manual_seed(5)
-    get_model = import_torchvision().models.get_model
+    get_model = torchvision.models.get_model
     return dict(get_model(architecture, weights=None, num_classes=classes).state_dict())
 
 
@@ -45,6 +45,22 @@ def test_the_format_before_zip_is_read(tmp_path):
     assert torch.equal(read_weights(file)["a"], torch.ones(2))
 
 
+@pytest.mark.parametrize("name", ["state_dict", "model_state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "_orig_mod.module."])
+def test_the_weights_of_a_checkpoint_are_found(tmp_path, name, prefix):
+    weights = {"a.b": torch.ones(2), "c": torch.zeros(3)}
+    wrapped = {prefix + key: value for key, value in weights.items()}
+    torch.save({"epoch": 3, "optimizer": {"lr": 0.1}, name: wrapped}, tmp_path / "w.pth")
+    found = read_weights(tmp_path / "w.pth")
+    assert found.keys() == weights.keys()
+    assert same(found, weights)
+
+
+def test_a_prefix_that_some_names_lack_stays(tmp_path):
+    torch.save({"module.a": torch.ones(2), "b": torch.ones(1)}, tmp_path / "w.pth")
+    assert read_weights(tmp_path / "w.pth").keys() == {"module.a", "b"}
+
+
 class Trap:
     """Code that runs when it is unpickled."""
 
@@ -55,18 +71,24 @@ class Trap:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ({"a": Trap()}, "is no file of tensors alone, or is damaged: save model.state_dict()"),
-        (torch.nn.Linear(1, 1), "is no file of tensors alone, or is damaged"),
+        ({"a": Trap()}, "is not a file of tensors alone, or is damaged: save model.state_dict()"),
+        (torch.nn.Linear(1, 1), "is not a file of tensors alone, or is damaged"),
         (torch.ones(2), "holds Tensor, expected a state dict"),
-        ({"state_dict": {"a": torch.ones(2)}, "epoch": 3}, "holds dict at 'state_dict'"),
+        (
+            {"weights": {"a": torch.ones(2)}, "epoch": 3},
+            "holds dict at 'weights', expected tensors, there or at state_dict, "
+            "model_state_dict or model; its keys are weights, epoch: save model.state_dict()",
+        ),
+        ({"model": {"a": {"b": 1}}, "epoch": 3}, "holds dict at 'a', expected tensors"),
         (b"", "is truncated or damaged"),
-        (b"<html>not found</html>", "is no file of tensors alone, or is damaged"),
+        (b"<html>not found</html>", "is not a file of tensors alone, or is damaged"),
         (None, "is truncated or damaged: retrieve it again"),
     ],
     ids=[
         "object that runs code",
         "module",
         "tensor",
+        "nested under another name",
         "nested too deep",
         "empty",
         "page of a website",

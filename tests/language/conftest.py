@@ -45,9 +45,7 @@ ARCHITECTURES = {
 @pytest.fixture(scope="session")
 def language_model():
     """A function that returns a random model of an architecture, in evaluation mode."""
-    from equitune.vision import import_transformers
 
-    import_transformers()
     from transformers import AutoConfig, AutoModelForCausalLM
 
     def make(architecture="gpt2", seed=0, **changes):

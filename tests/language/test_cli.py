@@ -12,6 +12,7 @@ from equitune.language.samples import KEYS, read_samples
 from equitune.results import tables
 
 LEXICON = {"demographics": ["man", "woman"], "equality": [["king", "queen"]], "general": ["he"]}
+ROYAL = {"demographics": ["king", "queen"], "equality": [], "general": []}
 PROMPTS = {"axes": {"gender": {"man": "man", "woman": "woman"}}, "tasks": {"work": ["worked as"]}}
 SAMPLING = "{samples: 3, new_tokens: 4}"
 GOOD, BAD = (min(words) for words in read_corpus().markers())
@@ -117,8 +118,7 @@ def test_words_of_no_token_are_listed_with_their_pieces(write, tokens, capfd):
         "'him' (general) is '<unk>'",
     ]
     (line,) = said.err.splitlines()
-    assert line.startswith("equitune: error: lexicon bad: 'empress' (equality (king, empress)) is")
-    assert "(and 1 more)" in line
+    assert line == "equitune: error: lexicon bad: 2 words do not fit the tokenizer"
     skipping = ["--tokenizer", tokens, "--skip-multi-token"]
     assert run("lexicon", "check", path, *skipping) == 0
     assert "1 tuple of 2 words" in capfd.readouterr().out
@@ -203,16 +203,35 @@ def test_a_vocabulary_that_is_not_the_tokenizers_is_one_line(
     assert not (tmp_path / "samples.jsonl").exists()
 
 
+def test_a_lexicon_that_moves_no_demographic_is_refused(
+    model_folder, generate, prompts, write, tmp_path, capfd
+):
+    """Every model would be called exactly fair by it."""
+    axes = json.dumps({"gender": str(write("royal.yaml", ROYAL))})
+    expected = (
+        "lexicon royal does not move 'man' of the prompts; its demographics are king, queen: name"
+    )
+    capfd.readouterr()
+    assert generate(model_folder, axes=axes) == 1
+    assert expected in error_line(capfd)
+    for method in ("plain", "equi"):
+        options = ["--base", model_folder, "--method", method, "--axes", axes, "--task", "work"]
+        options += ["--prompts", prompts, "--output", tmp_path / "measures.csv", "--device", "cpu"]
+        assert run("measure", *options) == 1
+        assert expected in error_line(capfd)
+    assert not (tmp_path / "measures.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"method": "equl"}, "unknown method 'equl'; did you mean 'equi'"),
+        ({"method": "equl"}, "--method: unknown value 'equl'; did you mean 'equi'"),
         ({"method": "equizero"}, "method equizero chooses by a scorer: pass --scorer"),
         ({"scorer": "{kind: words}"}, "method equi chooses nothing: leave --scorer out"),
         ({"method": "equizero", "scorer": "{kind: wrds}"}, "did you mean 'words'"),
         ({"method": "equizero", "scorer": "{kind: tfidf}"}, "needs its file: pass --trained"),
-        ({"axes": "[gender]"}, "--axes is ['gender']: expected {axis: lexicon}"),
-        ({"axes": "{gender: ["}, "--axes is no YAML"),
+        ({"axes": "[7]"}, "--axes is [7]: expected {axis: lexicon}"),
+        ({"axes": "{gender: ["}, "--axes is not YAML"),
         ({"method": "plain", "axes": "{gendre: gender}"}, "'gendre'; did you mean 'gender'"),
     ],
 )
@@ -247,8 +266,8 @@ def test_the_scorer_is_made_symmetric_in_a_lexicon(samples, evaluate, lexicon, t
     manifest = json.loads((tmp_path / "out" / "regard.manifest.json").read_text())
     assert str(lexicon) in manifest["inputs"]
     capfd.readouterr()
-    assert evaluate(samples, more=["--axes", "[gender]"]) == 1
-    assert "--axes is ['gender']: expected {axis: lexicon}" in error_line(capfd)
+    assert evaluate(samples, more=["--axes", "[7]"]) == 1
+    assert "--axes is [7]: expected {axis: lexicon}" in error_line(capfd)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -276,7 +295,7 @@ def test_samples_in_another_encoding_are_one_line(samples, evaluate, tmp_path, c
     [
         ("{kind: tfdf}", "--scorer: kind: unknown value 'tfdf'; did you mean 'tfidf'"),
         ("{kind: tfidf}", "a scorer of kind tfidf needs its file: pass --trained"),
-        ("{kind: [", "--scorer is no YAML"),
+        ("{kind: [", "--scorer is not YAML"),
     ],
 )
 def test_a_scorer_that_is_none_is_one_line(samples, evaluate, tmp_path, capfd, scorer, message):

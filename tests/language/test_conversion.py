@@ -9,7 +9,7 @@ import torch
 from tiny_gguf import HEADS, KEY_HEADS, LAYERS, TOKENS, write_gguf
 
 from equitune.cli import run
-from equitune.files import WriteError, load_tensors, sha256
+from equitune.io.files import WriteError, load_tensors, sha256
 
 pytest.importorskip("gguf")
 

@@ -252,7 +252,7 @@ LONG = "a " + " ".join(["kind"] * 12)
     [
         (("mixed",), None, "lacks mixed: expected probabilities, pron"),
         (("phrase",), {}, "unknown key 'phrase'; did you mean 'phrases'?"),
-        (("phrases",), ["a teacher"], "phrases is ['a teacher']: input should be a valid dict"),
+        (("phrases",), ["a teacher"], "phrases is ['a teacher']: expected keys with values"),
         (("phrases", "as", "neutral"), [False], "phrases.as.neutral[0] is False: input should"),
         (("phrases", "as", "neutral"), None, "phrases.as lacks neutral"),
         (("phrases", "as", "neutral"), [], "phrases.as.neutral is empty"),
@@ -295,9 +295,9 @@ def test_a_garbled_value_is_one_line(reread, keys, value, text):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"phrases: [", "is no YAML"),
+        (b"phrases: [", "is not YAML"),
         (b"mixed: \xff", "byte 0xff is not UTF-8"),
-        (b"", "is no mapping: expected the keys probabilities, pronouns, mixed, phrases"),
+        (b"", "is not a mapping: expected the keys probabilities, pronouns, mixed, phrases"),
     ],
     ids=["no YAML", "no UTF-8", "empty"],
 )

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from equitune.config import REGARD_LABELS as LABELS
-from equitune.files import load_tensors, save_tensors
+from equitune.io.files import load_tensors, save_tensors
 from equitune.language import hidden
 from equitune.language.hidden import Choice, HiddenScorer
 from equitune.language.hidden_states import HiddenStates

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from equitune.files import sha256
+from equitune.io.files import sha256
 from equitune.language import hidden_states
 from equitune.language.hidden_states import POOLINGS, HiddenStates
 

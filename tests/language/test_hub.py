@@ -10,10 +10,10 @@ import huggingface_hub
 import pytest
 from huggingface_hub import RepoFile
 
-from equitune.files import sha256
+from equitune.io.files import sha256
+from equitune.io.registry import sources
+from equitune.io.retrieve import RetrievalError
 from equitune.language import hub
-from equitune.registry import sources
-from equitune.retrieve import RetrievalError
 
 LOCATION, REVISION = "someone/tiny-gpt", "1" * 40
 FILES = {"config.json": b"{}", "model.safetensors": b"weights", "vocab.json": b'{"a": 0}'}

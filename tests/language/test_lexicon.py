@@ -85,13 +85,13 @@ def test_a_words_side_is_its_place_in_its_tuple(write):
     ("change", "text"),
     [
         ({"demographics": ["man"], "equality": []}, "expected two words or more"),
-        ({"demographics": "man"}, "demographics: 'man' is no list of words"),
+        ({"demographics": "man"}, "demographics: 'man' is not a list of words"),
         ({"equality": {"king": "queen"}}, "equality is {'king': 'queen'}: expected a list"),
         ({"equality": [["king"]]}, "('king',) has 1 words: expected 2"),
         ({"equality": [["king", "queen", "it"]]}, "has 3 words: expected 2"),
-        ({"equality": [["king", ["queen"]]]}, "equality: ['queen'] is no word: quote it"),
-        ({"general": [False]}, "general: False is no word: quote it"),
-        ({"general": None}, "general: None is no list of words"),
+        ({"equality": [["king", ["queen"]]]}, "equality: ['queen'] is not a word: quote it"),
+        ({"general": [False]}, "general: False is not a word: quote it"),
+        ({"general": None}, "general has no value: with no words, general: []"),
         ({"general": ["his", "his"]}, "general: 'his' stands twice"),
         ({"general": ["king"]}, "general: 'king' stands twice"),
         ({"equality": [["king", "king"]]}, "equality: 'king' stands twice"),
@@ -110,7 +110,7 @@ def test_a_words_side_is_its_place_in_its_tuple(write):
         ({"pronouns": None}, "pronouns is None: expected a list for each"),
         ({"pronouns": {"man": ["he"]}}, "pronouns: nothing for 'woman'"),
         ({"pronouns": {"man": ["he"], "woman": []}}, "pronouns.woman is empty"),
-        ({"pronouns": {"man": "he", "woman": ["she"]}}, "pronouns.man: 'he' is no list of words"),
+        ({"pronouns": {"man": "he", "woman": ["she"]}}, "pronouns.man: 'he' is not a list of"),
         (
             {"pronouns": {"man": ["he"], "woman": ["she"], "womn": ["it"]}},
             "pronouns: unknown demographic 'womn'; did you mean 'woman'",
@@ -118,7 +118,7 @@ def test_a_words_side_is_its_place_in_its_tuple(write):
         ({"pronouns": {"man": ["he"], "woman": ["he"]}}, "pronouns: 'he' stands twice"),
         ({"pronouns": {"man": ["He"], "woman": ["he"]}}, "pronouns: 'he' stands twice"),
         ({"pronouns": {"man": ["he", "he"], "woman": ["she"]}}, "pronouns: 'he' stands twice"),
-        ({"pronouns": {"man": [False], "woman": ["she"]}}, "pronouns: False is no word"),
+        ({"pronouns": {"man": [False], "woman": ["she"]}}, "pronouns: False is not a word"),
         ({"pronouns": {"man": ["he is"], "woman": ["she"]}}, "'he is': expected a single word"),
     ],
 )
@@ -137,14 +137,23 @@ def test_a_missing_key_is_named(write, key):
         read_lexicon(write({name: GOOD[name] for name in GOOD if name != key}))
 
 
+@pytest.mark.parametrize("key", ["equality", "general"])
+def test_how_a_list_is_left_empty_is_said(write, key):
+    with pytest.raises(ValueError, match=rf"lacks {key}: expected .*; with no words, {key}: \[\]$"):
+        read_lexicon(write({name: GOOD[name] for name in GOOD if name != key}))
+    with pytest.raises(ValueError, match=rf"{key} has no value: with no words, {key}: \[\]$"):
+        read_lexicon(write(GOOD | {key: None}))
+    assert read_lexicon(write(GOOD | {key: []}))
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ("", "is no mapping"),
-        ("[man, woman]", "is no mapping"),
-        ("demographics: [man, woman", "is no YAML"),
-        ("general: 2024-13-01", "is no YAML"),
-        pytest.param("[" * 5000, "is no YAML", id="5000 brackets"),
+        ("", "is not a mapping"),
+        ("[man, woman]", "is not a mapping"),
+        ("demographics: [man, woman", "is not YAML"),
+        ("general: 2024-13-01", "is not YAML"),
+        pytest.param("[" * 5000, "is not YAML", id="5000 brackets"),
         ('general: ["\\ud800"]\ndemographics: [a, b]\nequality: []', "expected a single word"),
     ],
 )
@@ -156,7 +165,7 @@ def test_what_is_no_lexicon_is_one_line(write, content, text):
 
 def test_a_word_that_yaml_takes_for_another_thing_is_to_be_quoted(write):
     text = "demographics: [yes, no]\nequality: []\ngeneral: []\n"
-    with pytest.raises(ValueError, match="True is no word: quote it"):
+    with pytest.raises(ValueError, match="True is not a word: quote it"):
         read_lexicon(write(text))
     assert read_lexicon(write(text.replace("yes, no", "'yes', 'no'"))).demographics == ("yes", "no")
 
@@ -167,7 +176,7 @@ def test_a_file_that_is_not_utf8_or_not_there_is_named(tmp_path):
         read_lexicon(tmp_path / "own.yaml")
     with pytest.raises(FileNotFoundError, match=r"absent\.yaml does not exist"):
         read_lexicon(tmp_path / "absent.yaml")
-    with pytest.raises(FileNotFoundError, match="does not exist"):
+    with pytest.raises(IsADirectoryError, match="is a folder: pass a YAML file"):
         read_lexicon(tmp_path)
 
 

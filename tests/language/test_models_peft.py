@@ -163,3 +163,35 @@ def test_adapters_outside_are_trained_and_saved(language_model, token_action, pl
     fresh = EquiCausalLM.wrap(language_model(), token_action(2))
     loaded = PeftModel.from_pretrained(fresh, tmp_path)
     torch.testing.assert_close(loaded(CONTEXTS).logits, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("where", ["inside", "around"])
+def test_a_hundred_steps_of_lora_leave_the_model_equivariant(language_model, token_action, where):
+    from equitune import adapters
+
+    action = token_action(3)
+    torch.manual_seed(0)
+    model = language_model(tie_word_embeddings=False)
+    config = adapters.lora(model, 2, ["c_attn"])
+    config.fan_in_fan_out = True
+    if where == "inside":
+        fair = EquiCausalLM.wrap(get_peft_model(model, config), action)
+    else:
+        fair = get_peft_model(EquiCausalLM.wrap(model, action), config)
+    optimizer = torch.optim.AdamW([p for p in fair.parameters() if p.requires_grad], lr=1e-2)
+    losses = []
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss = fair(input_ids=CONTEXTS, labels=CONTEXTS).loss
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] - 0.1
+    fair.eval()  # a model of PEFT begins in training mode
+    with torch.no_grad():
+        logits = fair(input_ids=CONTEXTS).logits
+        for g in action.group.elements:
+            moved = fair(input_ids=action(g, CONTEXTS)).logits
+            torch.testing.assert_close(
+                action.on_logits().inverse(g, moved), logits, atol=1e-6, rtol=1e-6
+            )

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+import equitune
 from equitune.language.models import EquiCausalLM
 
 ROWS = torch.tensor([[3, 5, 13, 8], [3, 6, 13, 8], [11, 14, 9, 5], [3, 4, 20, 8]])
@@ -44,6 +45,39 @@ def test_a_compiled_model_is_right_for_other_rows(logits, passes):
     compiled = torch.compile(logits, backend="eager")
     for x in (ROWS, OTHERS):
         torch.testing.assert_close(compiled(x), logits(x), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("combine", "relaxed"),
+    [("mean", False), ("frame", False), pytest.param("mean", True, marks=pytest.mark.slow)],
+)
+def test_a_compiled_model_trains_as_the_plain_one(combine, relaxed, language_model, token_action):
+    """In one graph: neither the wrapper nor the group breaks it."""
+    plain = language_model(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+    general = [8, 9] if relaxed else []
+    model = EquiCausalLM.wrap(plain, token_action(3), general, relaxed=relaxed, combine=combine)
+    model.train()
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+
+    def outcome(model):
+        plain.zero_grad()
+        output = model(input_ids=ROWS, labels=ROWS, use_cache=False)
+        output.loss.backward()
+        return output.logits.detach(), [p.grad for p in plain.parameters()]
+
+    (logits, found), (expected, wanted) = outcome(compiled), outcome(model)
+    torch.testing.assert_close(logits, expected, **CLOSE)
+    for a, b in zip(found, wanted, strict=True):
+        torch.testing.assert_close(a, b, **CLOSE)
+
+
+def test_an_exported_language_model_is_measured(tmp_path, language_model, token_action):
+    action = token_action(3)
+    model = Logits(EquiCausalLM.wrap(language_model(attn_implementation="eager"), action))
+    actions = {"input_action": action, "output_action": action.on_logits()}
+    done = equitune.export(model, ROWS, tmp_path / "model.pt2", **actions)
+    assert done.batch_sizes == (1, 4, 9)
+    assert max(done.difference, done.error) < 1e-5
 
 
 @pytest.mark.filterwarnings("ignore")  # tracing by torch.jit is deprecated, and full of warnings

@@ -6,13 +6,9 @@ import importlib.util
 import pytest
 import torch
 from safetensors import safe_open
+from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
 from equitune.language.models import EquiCausalLM
-from equitune.vision import import_transformers
-
-import_transformers()
-
-from transformers import AutoModelForCausalLM, Trainer, TrainingArguments  # noqa: E402
 
 GENERAL = [8, 9]
 ROWS = torch.tensor([[3, 5, 13, 8, 20, 6], [11, 14, 9, 5, 30, 2], [2, 4, 8, 4, 3, 7]])

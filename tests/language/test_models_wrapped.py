@@ -7,14 +7,10 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils.parametrizations import weight_norm
+from transformers import AutoModelForCausalLM, GPT2LMHeadModel
 
 from equitune.actions import TokenPermutation
 from equitune.language.models import EquiCausalLM, EquiCausalLMConfig
-from equitune.vision import import_transformers
-
-import_transformers()
-
-from transformers import AutoModelForCausalLM, GPT2LMHeadModel  # noqa: E402
 
 CONTEXTS = torch.tensor([[3, 5, 13, 8, 20], [3, 6, 13, 8, 20], [11, 14, 9, 5, 30]])
 CLOSE = {"atol": 2e-5, "rtol": 1e-5}

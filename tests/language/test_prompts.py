@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from equitune.language.lexicon import read_lexicon
-from equitune.language.prompts import Prompt, first_sentence, mask, read_prompts
+from equitune.language.prompts import Prompt, as_scored, first_sentence, mask, read_prompts
 
 GOOD = {
     "axes": {"colour": {"red": "red fox", "blue": "blue fox"}},
@@ -75,6 +75,16 @@ def test_unknown_axes_and_tasks_are_named():
         prompts("gendre", "respect")
     with pytest.raises(ValueError, match="unknown task 'respct'; did you mean 'respect'"):
         prompts.families("gender", "respct")
+    with pytest.raises(
+        ValueError, match=r"; --prompts \(language.prompts\) names a file of your own$"
+    ):
+        prompts("age", "respect")
+
+
+def test_whoever_has_prompts_of_their_own_is_not_told_of_them(write):
+    own = write({"axes": {"age": {"old": "old", "young": "young"}}, "tasks": {"work": ["was"]}})
+    with pytest.raises(ValueError, match=r"unknown axis 'ages'; did you mean 'age'\?$"):
+        read_prompts(own)("ages", "work")
 
 
 def test_prompts_of_ones_own_are_read(write):
@@ -106,9 +116,9 @@ def test_prompts_of_ones_own_are_read(write):
         ({"axes": {"colour": {}}}, "axes.colour is {}: expected two demographics"),
         ({"axes": {"colour": {"red": "red fox"}}}, "expected two demographics or more"),
         ({"axes": {"colour": ["red", "blue"]}}, "axes.colour is ['red', 'blue']"),
-        ({"axes": {"colour": {"red": "fox", "blue": "blue"}}}, "'red' is no word of 'fox'"),
+        ({"axes": {"colour": {"red": "fox", "blue": "blue"}}}, "'red' is not a word of 'fox'"),
         ({"axes": {"colour": {"red": "red fox", "fox": "red fox"}}}, "'red fox' stands twice"),
-        ({"axes": {"colour": {False: "red", "blue": "blue"}}}, "False is no word: quote it"),
+        ({"axes": {"colour": {False: "red", "blue": "blue"}}}, "False is not a word: quote it"),
         ({"axis": {}}, "unknown key 'axis'; did you mean 'axes'"),
     ],
 )
@@ -182,3 +192,38 @@ def test_published_samples_are_single_sentences_already(published):
     cut = [text for text in texts if first_sentence(text) != text]
     assert len(cut) == 3
     assert all(first_sentence(text).endswith(("?", '?"')) for text in cut)
+
+
+def test_a_template_says_where_the_demographic_stands(tmp_path):
+    file = tmp_path / "prompts.yaml"
+    contexts = "['worked as', 'My {} neighbour worked as', 'Man sagt, {} sei']"
+    file.write_text(
+        f"axes: {{age: {{young: young man, old: old man}}}}\ntasks: {{work: {contexts}}}\n"
+    )
+    found = [prompt.text for prompt in read_prompts(file)("age", "work")]
+    assert found == [
+        *("The young man worked as", "The old man worked as"),
+        *("My young man neighbour worked as", "My old man neighbour worked as"),
+        *("Man sagt, young man sei", "Man sagt, old man sei"),
+    ]
+
+
+@pytest.mark.parametrize("context", ["{} worked as", "The {} and {}", "The {x} worked", "The{} a"])
+def test_a_template_that_is_none_is_one_line(tmp_path, context):
+    file = tmp_path / "prompts.yaml"
+    file.write_text(f"axes: {{age: {{young: young, old: old}}}}\ntasks: {{work: ['{context}']}}\n")
+    with pytest.raises(ValueError, match=r"prompts\.yaml: tasks\.work: .* expected one {} for a"):
+        read_prompts(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("The man met the man and a man.", "XYZ met XYZ and a man."),  # as it was published
+        ("My man, the man said.", "My XYZ, XYZ said."),
+        ("A mankind of The man.", "A mankind of XYZ."),
+    ],
+    ids=["prompt", "template", "whole words"],
+)
+def test_a_demographic_is_masked_wherever_a_template_puts_it(text, read):
+    assert as_scored(text, "man") == read

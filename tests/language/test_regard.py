@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from equitune.config import REGARD_LABELS as LABELS
-from equitune.files import load_tensors, save_tensors
+from equitune.io.files import load_tensors, save_tensors
 from equitune.language import regard
 from equitune.language.regard import (
     TfidfScorer,
@@ -19,7 +19,6 @@ from equitune.language.regard import (
     read_regard,
 )
 from equitune.language.tokenizer import build_tokenizer
-from equitune.vision import import_transformers
 
 GOOD, BAD, PLAIN = ["kind", "brave", "honest"], ["cruel", "greedy", "rude"], ["tall", "old", "new"]
 TEXTS = [
@@ -39,7 +38,6 @@ def tfidf():
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory):
     """A folder with a small BERT of random weights and its tokenizer, as the hub has them."""
-    import_transformers()
     from transformers import BertConfig, BertForSequenceClassification
 
     folder = tmp_path_factory.mktemp("classifier")
@@ -276,7 +274,7 @@ def test_labels_that_mean_the_same_add_up(renamed):
 
 def test_a_meaning_of_a_label_that_the_classifier_lacks_is_an_error(classifier):
     with pytest.raises(
-        ValueError, match=r"labels: 'LABEL_9' is no label of .*: expected one of Neg"
+        ValueError, match=r"labels: 'LABEL_9' is not a label of .*: expected one of Neg"
     ):
         TransformerScorer(classifier, {"LABEL_9": "negative"})
 

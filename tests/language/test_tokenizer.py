@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from equitune.language.corpus import read_corpus
 from equitune.language.prompts import read_prompts
 from equitune.language.tokenizer import END, UNKNOWN, build_tokenizer
-from equitune.vision import import_transformers
 
 TEXTS = [
     "The man had a part-time job as a cook.",
@@ -95,7 +94,6 @@ def test_the_end_token_opens_ends_and_pads_on_the_left(tokenizer):
 
 
 def test_a_saved_tokenizer_is_the_same_one(tokenizer, tmp_path):
-    import_transformers()
     from transformers import AutoTokenizer
 
     tokenizer.save_pretrained(tmp_path)

@@ -8,19 +8,22 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from equitune.config import LanguageTuning, Training
+from equitune.config import Adapter, LanguageTuning, Training
 from equitune.language import methods, tuning
 from equitune.language.lexicon import read_lexicon
+from equitune.language.run import TuningRun
 from equitune.language.words import words_on
 from equitune.results.tables import TUNING_COLUMNS
+from equitune.run.job import Job
 
 PROMPTS = "axes: {gender: {man: man, woman: woman}}\ntasks: {respect: [worked as]}\n"
 LEXICON = (
     "demographics: [man, woman]\nequality: [[man, woman], [king, queen]]\ngeneral: [he, she]\n"
 )
 SENTENCES = "The man worked as a king .\nThe woman worked as a cook .\n"
-PLAN = Training(steps=3, batch_size=2, learning_rate=1e-2, validate_every=1)
-SETTINGS = LanguageTuning(block=8, validation_blocks=2, test_blocks=5, rank=2, training=PLAN)
+ADAPTER = Adapter(rank=2)
+PLAN = Training(steps=3, batch_size=2, learning_rate=1e-2, validate_every=1, adapter=ADAPTER)
+SETTINGS = LanguageTuning(block=8, validation_blocks=2, test_blocks=5, training=PLAN)
 
 
 @pytest.fixture
@@ -35,13 +38,10 @@ def folder(model_folder):
 def tune(folder, method="equi", settings=SETTINGS, **options):
     output = folder / "tuned" / method / "manifest.json"
     texts = folder / "text.txt", folder / "test.txt"
-    lexicon = str(folder / "gender.yaml")
-    tuning.tune(
-        *(folder, "tiny", method, lexicon, *texts, ["respect"], settings, 0, output),
-        folder / "prompts.yaml",
-        device="cpu",
-        **options,
-    )
+    which = {"model": "tiny", "method": method, "lexicon": str(folder / "gender.yaml")}
+    run = TuningRun(**which, tasks=["respect"], seed=0, tuning=settings)
+    job = Job(output=output, device="cpu", **options)
+    tuning.tune(run, folder, *texts, job=job, prompts=folder / "prompts.yaml")
     return output
 
 
@@ -88,12 +88,14 @@ def test_the_pretrained_weights_stay_and_the_manifest_says_what_was_done(folder)
     facts = json.loads(tune(folder).read_text())
     assert (folder / "model.safetensors").read_bytes() == before
     assert facts["configuration"]["method"] == "equi"
-    assert facts["configuration"]["tuning"]["rank"] == 2
-    assert {"text.txt", "test.txt", "gender.yaml", "model.safetensors"} <= set(facts["inputs"])
+    assert facts["configuration"]["tuning"]["training"]["adapter"]["rank"] == 2
+    assert {"text.txt", "test.txt", "gender.yaml", "prompts.yaml", "model.safetensors"} <= set(
+        facts["inputs"]
+    )
 
 
 def test_a_run_that_is_stopped_ends_with_the_same_rows(folder, monkeypatch):
-    from equitune import interruption
+    from equitune.run import interruption
 
     whole = pd.read_csv(tune(folder).with_name("tuning.csv"))
     (folder / "tuned/equi/tuning.csv").unlink()

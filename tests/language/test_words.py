@@ -9,15 +9,11 @@ from tokenizers.models import BPE, WordLevel
 from tokenizers.normalizers import Lowercase, Prepend, Replace, Sequence, Strip
 from tokenizers.pre_tokenizers import Metaspace, Split
 from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
 
 from equitune.actions import TokenPermutation
 from equitune.language.lexicon import LEXICONS, Lexicon, read_lexicon
 from equitune.language.words import load_tokenizer, problems, report, words_on
-from equitune.vision import import_transformers
-
-import_transformers()
-
-from transformers import PreTrainedTokenizerFast  # noqa: E402
 
 TOKENS = " man, woman, king, queen, he, his, step,-,son, red, green, blue, Duke"
 TOKENS += ", Man, Woman,Man,Woman,man"  # "woman" has no token without its space
@@ -132,7 +128,7 @@ def test_tokens_that_open_every_text_do_not_count():
 
 @pytest.mark.parametrize(("style", "pieces"), [("normalizer", 2), ("pre-tokenizer", 1)])
 def test_words_are_found_as_they_stand_in_running_text(style, pieces):
-    """A blank that the tokenizer puts before a text is no part of a word."""
+    """A blank that the tokenizer puts before a text is not part of a word."""
     tokenizer = byte_pairs(style)
     assert len(tokenizer.encode(" man", add_special_tokens=False)) == pieces
     assert problems(GENDER, tokenizer, forms=True)[0].word == "he"  # no general word is a token
@@ -296,3 +292,25 @@ def test_a_folder_without_a_tokenizer_is_one_line(tmp_path, files):
     with pytest.raises(ValueError, match="no tokenizer") as error:
         load_tokenizer(str(tmp_path))
     assert "\n" not in str(error.value)
+
+
+def test_a_file_of_a_tokenizer_and_a_folder_without_one_are_called_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ValueError, match="it is a file: name the folder in which the") as error:
+        load_tokenizer("tokenizer.json")
+    assert str(error.value).endswith(f"(looked at {tmp_path / 'tokenizer.json'})")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="the folder has no tokenizer files, as tok"):
+        load_tokenizer("empty")
+
+
+@pytest.mark.parametrize("name", ["none/such", "./none", "no id!", "/none"])
+def test_a_mistyped_folder_is_told_before_anything_is_asked(name, monkeypatch):
+    def asked(*_args, **_options):
+        raise AssertionError("a network was asked")
+
+    monkeypatch.setattr("socket.socket.connect", asked)
+    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", asked)
+    with pytest.raises(ValueError, match="there is no such folder, and no model of the hub of th"):
+        load_tokenizer(name)

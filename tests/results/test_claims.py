@@ -217,8 +217,8 @@ def test_a_gain_is_judged_by_its_interval_over_images_and_seeds(judge):
     assert row["verdict"] == "reproduced"
     assert row["note"] == "95 % interval +3 points to +7 points, 153 images"
     assert row["rule"] == (
-        "95 % interval of the mean rotated_accuracy of equitune minus finetune_augment, "
-        "paired by image and seed, above 0; n ≥ 3"
+        "the 95 % interval of the accuracy on moved images of the equi-tuned model, less that of "
+        "the fine-tuned, augmented one, paired by image and seed, is all above 0; 3 seeds at least"
     )
     row = judge(image_gains=gains(-0.05)).loc[f"{name}CIFAR-10 (3 000 images)"]
     assert row["verdict"] == "not reproduced"
@@ -235,7 +235,7 @@ def test_gains_of_fewer_seeds_or_own_weights_are_told_and_not_judged(judge):
     row = judge(PAPER | {"image.weights": "self"}, image_gains=gains()).loc[name]
     assert row["note"] == f"image.weights is self, in the paper's run imagenet; {here}"
     row = judge(image_gains=gains().assign(method="equizero")).loc[name]
-    assert row["note"].startswith("no complete runs of equitune and finetune on ")
+    assert row["note"].startswith("no complete runs of equi-tuned and fine-tuned on ")
     with pytest.raises(ValueError, match=r"image_gains.csv: two rows are of the same run"):
         judge(image_gains=pd.concat([gains(), gains()]))
 
@@ -297,9 +297,9 @@ def test_settings_smaller_than_the_papers_make_it_not_run(judge, changed, note):
 
 def test_a_part_of_the_data_makes_it_not_run(judge):
     judged = judge(scan=scan().assign(train_examples=150), fairness=fairness().assign(n=40))
-    assert "train_examples is 150, in the paper's run 12029" in judged["note"].iloc[0]
+    assert "number of training examples is 150, in the paper's run 12029" in judged["note"].iloc[0]
     closes = judged.loc["EquiGPT2 closes the gap in regard, race × respect"]
-    assert closes["note"].startswith("n is 40, in the paper's run 1000")
+    assert closes["note"].startswith("number of texts is 40, in the paper's run 1000")
     assert closes["verdict"] == judged["verdict"].iloc[0] == "not run"
 
 
@@ -328,15 +328,17 @@ def test_a_run_that_stands_twice_is_an_error(judge):
 def test_the_rule_says_what_is_tested(judge):
     rules = judge()["rule"]
     assert rules.iloc[0] == (
-        "in every seed test_accuracy of equitune ≥ 90 %; "
-        "in every seed test_accuracy of pretrained ≤ 10 %; "
-        "in every seed test_accuracy of finetune ≤ 10 %"
+        "in every seed the exact match on the test set of the equi-tuned model is 90 % or more; "
+        "in every seed the exact match on the test set of the pretrained model is 10 % or less; "
+        "in every seed the exact match on the test set of the fine-tuned model is 10 % or less"
     )
     assert rules["EquiGPT2 closes the gap in regard, race × respect"] == (
-        "95 % interval of the mean size of regard_gap of plain minus equi, paired by seed, "
-        "above 0; n ≥ 3"
+        "the 95 % interval of the size of the gap in mean regard of the plain model, less that of "
+        "the equi one, paired by seed, is all above 0; 3 seeds at least"
     )
-    assert rules["EquiGPT2 costs little perplexity"].endswith("of equi over plain ≤ 1.05")
+    assert rules["EquiGPT2 costs little perplexity"].endswith(
+        "perplexity of the equi model, over that of the plain one is 1.05 or less"
+    )
 
 
 def test_the_command_takes_a_folder_of_any_tables(root, tmp_path):

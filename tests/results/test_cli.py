@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from equitune import cli
-from equitune.files import sha256
+from equitune.io.files import sha256
 from equitune.results import tables
-from equitune.results.figures.cost import FIGURES
+from equitune.results.catalogue import COST
 
 ELEMENTS = ("e", "r", "r2", "r3")
 # a grey pixel
@@ -44,7 +44,7 @@ def parts(tmp_path):
 
 def gather(parts, kind, table, *further):
     files = [parts / f"{kind}{seed}.csv" for seed in (1, 0)]
-    output = parts / "tables" / f"{table.replace('-', '_')}.csv"
+    output = parts / "tables" / f"{table}.csv"
     assert run("table", table, *files, "--output", output, *further) == 0
 
 
@@ -53,8 +53,8 @@ def folder(parts):
     """The folder of the image experiment's tables."""
     summary = parts / "tables" / "image_summary.csv"
     gather(parts, "evaluation", "image", "--summary", summary)
-    gather(parts, "elements", "image-elements")
-    gather(parts, "examples", "image-examples")
+    gather(parts, "elements", "image_elements")
+    gather(parts, "examples", "image_examples")
     return parts / "tables"
 
 
@@ -117,8 +117,8 @@ def language(tmp_path):
     folder = tmp_path / "tables"
     gather(tmp_path, "regard", "regard", "--summary", folder / "regard_summary.csv")
     gather(tmp_path, "fairness", "fairness", "--summary", folder / "fairness_summary.csv")
-    gather(tmp_path, "texts", "language-texts")
-    gather(tmp_path, "pronouns", "language-pronouns")
+    gather(tmp_path, "texts", "language_texts")
+    gather(tmp_path, "pronouns", "language_pronouns")
     return folder
 
 
@@ -180,6 +180,9 @@ COSTS = {  # by benchmark: what is measured
     "peer_rate": "EquiTuned",
     "peer_error": "EquiTuned",
     "state": "one write",
+    "product_time": "frame",
+    "product_error": "frame",
+    "product_distance": "frame",
 }
 
 
@@ -203,19 +206,26 @@ def test_costs_come_from_the_parts_and_are_drawn_without_other_tables(root, tmp_
     drawn = tmp_path / "drawn"
     places = ["--tables", tmp_path / "tables", "--published", published, "--output", drawn]
     assert run("figures", *places) == 0
-    assert {file.stem for file in drawn.iterdir()} == set(FIGURES)
+    expected = {f"cost_{name}" for name in (*COST, "products")}
+    assert {file.stem for file in drawn.iterdir()} == expected
 
 
 def test_a_truth_that_is_none_draws_nothing(language, tmp_path, capsys):
     bad = tmp_path / "truth.csv"
     bad.write_text("axis,task\nrace,respect\n")
-    stem = tmp_path / "gaps"
-    arguments = ["--fairness", language / "fairness.csv", "--truth", bad, "--stem", stem]
-    assert run("figure", "language-gaps", *arguments) == 1
+    arguments = [language / "fairness.csv", bad, "--output", tmp_path / "drawn"]
+    assert run("figure", "language_gaps", *arguments) == 1
     message = capsys.readouterr().err
     assert f"{bad} lacks the columns demographic, positive" in message
     assert message.count("\n") == 1
-    assert not stem.with_suffix(".svg").exists()
+    assert not (tmp_path / "drawn").exists()
+
+
+def test_a_table_in_the_place_of_its_folder_is_called_a_file(tmp_path, capsys):
+    table = tmp_path / "scan.csv"
+    table.write_text("task\n")
+    assert run("figures", "--tables", table, "--output", tmp_path / "drawn") == 1
+    assert f"{table} is a file: name its folder" in capsys.readouterr().err
 
 
 def test_a_folder_without_tables_is_one_line(root, tmp_path, capsys):
@@ -228,9 +238,52 @@ def test_a_folder_without_tables_is_one_line(root, tmp_path, capsys):
     assert not (tmp_path / "drawn").exists()
 
 
+def test_one_figure_is_drawn_from_the_files_that_are_named(root, folder, tmp_path, capsys):
+    published = root / "resources" / "published.csv"
+    output = ["--output", tmp_path / "one"]
+    assert run("figure", "image_accuracy", folder / "image.csv", published, *output) == 0
+    assert {file.stem for file in (tmp_path / "one").iterdir()} == {"image_accuracy"}
+    assert run("figure", "image_accuracy", folder / "image.csv", *output) == 1
+    assert (
+        "image_accuracy is drawn from published.csv too: name the file" in capsys.readouterr().err
+    )
+    assert run("figure", "image_acuracy", folder / "image.csv", *output) == 1
+    assert (
+        "unknown figure 'image_acuracy'; did you mean 'image_accuracy'" in capsys.readouterr().err
+    )
+
+
+def test_a_figure_of_one_cell_leaves_the_others_out(folder, tmp_path, capsys):
+    table = pd.read_csv(folder / "image.csv")
+    table = pd.concat([table, table.assign(architecture="resnet18")])
+    table.to_csv(folder / "image.csv", index=False)
+    files = [folder / "image.csv", folder / "image_examples.csv", "--output", tmp_path / "one"]
+    assert run("figure", "image_orbit", *files, "--architecture", "alexnet") == 0
+    assert {file.stem for file in (tmp_path / "one").iterdir()} == {"image_orbit_digits_alexnet"}
+    assert run("figure", "image_orbit", *files, "--dataset", "cifar10") == 1
+    assert "image.csv has no runs of cifar10" in capsys.readouterr().err
+    assert run("figure", "image_cost", *files, "--dataset", "digits") == 1
+    assert "image_cost shows every dataset: leave out --dataset" in capsys.readouterr().err
+
+
+def test_what_a_table_takes_is_said(parts, capsys):
+    part, output = parts / "evaluation0.csv", ["--output", parts / "made.csv"]
+    for name, options, message in (
+        ("image", [], "table image takes --summary"),
+        ("image_elements", ["--summary", parts / "mean.csv"], "image_elements takes no --summary"),
+        ("image_forecast", [], "table image_forecast takes --scores"),
+        ("scan", ["--scores", part], "table scan takes no --scores"),
+        ("imag", [], "unknown table 'imag'; did you mean 'image'"),
+    ):
+        kind = "elements" if name == "image_elements" else "evaluation"
+        assert run("table", name, parts / f"{kind}0.csv", *output, *options) == 1
+        assert message in capsys.readouterr().err
+    assert not (parts / "made.csv").exists()
+
+
 def test_a_part_that_is_missing_writes_nothing(parts, capsys):
     output = parts / "tables" / "image_elements.csv"
-    assert run("table", "image-elements", parts / "elements7.csv", "--output", output) == 1
+    assert run("table", "image_elements", parts / "elements7.csv", "--output", output) == 1
     message = capsys.readouterr().err
     assert "elements7.csv does not exist: run snakemake" in message
     assert message.count("\n") == 1

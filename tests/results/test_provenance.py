@@ -65,7 +65,7 @@ def test_the_command_reads_the_manifests_of_the_runs_that_were_evaluated(tmp_pat
     base = tmp_path / "manifest.json"
     base.write_text(json.dumps(manifest(7)))
     output = tmp_path / "provenance.csv"
-    arguments = ["results", "table", "provenance", str(part), str(base), "--output", str(output)]
+    arguments = ["results", "provenance", str(part), str(base), "--output", str(output)]
     assert cli.run(arguments) == 0
     told = pd.read_csv(output, dtype=str).set_index("what")["value"]
     assert told["trained models"] == "3"

@@ -20,20 +20,6 @@ def part(tmp_path, name, *rows):
     return path
 
 
-def test_the_order_of_the_files_changes_nothing(tmp_path):
-    first = part(tmp_path, "a.csv", row(seed=1), row(seed=0))
-    second = part(tmp_path, "b.csv", row(seed=2, method="finetune"))
-    keys = [*tables.SCAN_KEYS, "seed"]
-    written = []
-    for order in ([first, second], [second, first]):
-        table = tables.gather(order, tables.SCAN_COLUMNS, keys)
-        tables.write(table, tmp_path / "out.csv")
-        written.append((tmp_path / "out.csv").read_bytes())
-    assert written[0] == written[1]
-    assert table["seed"].tolist() == [0, 1, 2]
-    assert tuple(table.columns) == tables.SCAN_COLUMNS
-
-
 def test_a_summary_has_mean_sd_and_n():
     rows = pd.DataFrame([row(seed=s, test_accuracy=a) for s, a in enumerate((0.2, 0.4, 0.9))])
     summary = tables.summarize(rows, tables.SCAN_KEYS, ["test_accuracy"])
@@ -47,17 +33,11 @@ def test_one_seed_has_no_standard_deviation():
     assert summary["sd"].isna().all()
 
 
-def test_a_run_that_stands_twice_is_an_error(tmp_path):
-    paths = [part(tmp_path, "a.csv", row()), part(tmp_path, "b.csv", row())]
-    with pytest.raises(ValueError, match="same run: add_jump, LSTM, equitune, jump_run, 0"):
-        tables.gather(paths, tables.SCAN_COLUMNS, [*tables.SCAN_KEYS, "seed"])
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "does not exist: run snakemake"),
-        (b"", "is no CSV table"),
+        (b"", "is not a CSV table"),
         (b"\xff\xfe\x00", "line 1: byte 0xff is not UTF-8"),
         (b"task,method\n1,2\n", "lacks the columns architecture, group, seed"),
         (
@@ -87,63 +67,6 @@ def test_names_that_look_like_numbers_or_missing_values_stay_as_they_are(tmp_pat
     assert table["seed"].tolist() == [1, 2]
 
 
-def test_a_part_without_rows_adds_none_and_changes_no_number(tmp_path):
-    full = part(tmp_path, "a.csv", row(seed=3))
-    empty = tmp_path / "b.csv"
-    tables.write(pd.DataFrame(columns=tables.SCAN_COLUMNS), empty)
-    for order in ([full, empty], [empty, full]):
-        table = tables.gather(order, tables.SCAN_COLUMNS, tables.SCAN_KEYS)
-        assert table["seed"].tolist() == [3]
-        assert table["seed"].dtype == "int64"
-    assert tables.gather([empty], tables.SCAN_COLUMNS, tables.SCAN_KEYS).empty
-
-
-def text(demographic, words, **changes):
-    run = dict(zip(tables.LANGUAGE_TEXT_KEYS, ("small", "equi", "race", "respect"), strict=False))
-    run |= {"context": "was known for", "sample": 0, "seed": 0, "demographic": demographic}
-    run["scorer"] = "words"
-    return run | {"text": words, "regard": "neutral"} | changes
-
-
-def test_the_texts_of_all_demographics_stand_side_by_side():
-    rows = [
-        text("White person", "b"),
-        text("Black person", "a", regard="negative"),
-        text("Black person", "c", sample=1),
-        text("straight person", "d", axis="orientation"),
-    ]
-    wide = tables.side_by_side(pd.DataFrame(rows))
-    assert wide.columns.tolist() == [
-        *("model", "method", "axis", "task", "context", "sample", "scorer"),
-        *("demographic_1", "text_1", "regard_1", "demographic_2", "text_2", "regard_2"),
-    ]
-    assert wide["axis"].tolist() == ["orientation", "race", "race"]
-    assert wide["sample"].tolist() == [0, 0, 1]
-    assert wide["demographic_1"].tolist() == ["straight person", "Black person", "Black person"]
-    assert wide["text_1"].tolist() == ["d", "a", "c"]
-    assert wide["regard_1"].tolist() == ["neutral", "negative", "neutral"]
-    assert wide["text_2"].fillna("").tolist() == ["", "b", ""]
-
-
-def test_of_several_seeds_the_first_ones_texts_are_shown():
-    # a text may have a seed of its own
-    rows = [text("man", "late", seed=9), text("man", "a", seed=3), text("woman", "b", seed=5)]
-    wide = tables.side_by_side(pd.DataFrame(rows))
-    assert wide[["text_1", "text_2"]].values.tolist() == [["a", "b"]]
-
-
-def test_texts_of_earlier_tables_name_no_scorer():
-    rows = [text("man", "a", scorer=None), text("woman", "b", scorer=None)]
-    wide = tables.side_by_side(pd.DataFrame(rows))
-    assert wide[["scorer", "text_1", "text_2"]].values.tolist() == [["", "a", "b"]]
-
-
-def test_three_demographics_have_columns_of_their_own():
-    rows = [text(name, name[0], axis="religion") for name in ("Muslim", "Christian", "Jewish")]
-    wide = tables.side_by_side(pd.DataFrame(rows))
-    assert wide[["text_1", "text_2", "text_3"]].values.tolist() == [["C", "J", "M"]]
-
-
 def test_a_measure_that_no_run_has_is_summarized_as_of_no_run():
     rows = [(0, 0.5, None), (1, 0.7, None)]
     table = pd.DataFrame(rows, columns=["seed", "regard_gap", "perplexity"]).assign(model="texts")
@@ -160,13 +83,6 @@ def test_what_several_scorers_say_is_not_averaged_together():
     summary = tables.summarize(table, ["model", "scorer"], ["regard_gap"])
     means = dict(zip(summary["scorer"].fillna("unnamed"), summary["mean"], strict=True))
     assert means == pytest.approx({"tfidf": 0.9, "words": 0.3, "unnamed": 0.1})
-
-
-def test_the_first_seed_is_each_cells_own():
-    rows = [("a", "x", 1), ("a", "x", 0), ("a", "y", 2), ("b", "x", 1), ("b", "x", 1)]
-    table = pd.DataFrame(rows, columns=["dataset", "architecture", "seed"])
-    kept = tables.first_seed(table).itertuples(index=False, name=None)
-    assert list(kept) == [("a", "x", 0), ("a", "y", 2), ("b", "x", 1), ("b", "x", 1)]
 
 
 def test_columns_that_were_added_later_are_empty_in_earlier_tables(tmp_path):

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import file_server
 import pytest
 
-from equitune import downloads
-from equitune.retrieve import RetrievalError
+from equitune.io import downloads
+from equitune.io.retrieve import RetrievalError
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import threading
 import pytest
 from file_server import DATA, OTHER, dribble, fetch, make_source, partly_known, serve
 
-from equitune import downloads as module
-from equitune.retrieve import RetrievalError, check_lines
+from equitune.io import downloads as module
+from equitune.io.retrieve import RetrievalError, check_lines
 
 
 def test_a_good_file_arrives_and_is_kept(server, tmp_path):

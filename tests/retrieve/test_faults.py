@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from file_server import DATA, OTHER, dribble, fetch, in_circles, make_source, partly_known, silent
 
-from equitune.files import WriteError
+from equitune.io.files import WriteError
 
 PART = ["words.txt.part"]  # the next run goes on from there
 

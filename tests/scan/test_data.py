@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from equitune.files import save_tensors
+from equitune.io.files import save_tensors
 from equitune.scan import data, grammar
 from equitune.scan.data import ACTIONS, COMMANDS, Pairs
 
@@ -95,14 +95,13 @@ def test_a_file_in_the_published_format_is_read(tmp_path):
         (b"", "train.txt is empty"),
         (b"IN: walk OUT: I_WALK\nIN: run I_RUN\n", "train.txt:2: 'IN: run I_RUN': expected a line"),
         (b"IN: walk OUT:\n", "train.txt:1: 'IN: walk OUT:': expected a line"),
-        (b"IN: walk OUT: I_WALK\n\nIN: run OUT: I_RUN\n", "train.txt:2: '': expected a line"),
         (
             b"IN: walk OUT: I_WALK\nIN: w\xffk OUT: I_WALK\n",
             "train.txt, line 2: byte 0xff is not UTF-8",
         ),
         (b"<html>" + b"x" * 900, "train.txt:1: '<html>xxx"),
     ],
-    ids=["empty", "no OUT", "no actions", "blank line", "no UTF-8", "page of a website"],
+    ids=["empty", "no OUT", "no actions", "no UTF-8", "page of a website"],
 )
 def test_a_malformed_file_is_one_line(tmp_path, content, text):
     file = tmp_path / "train.txt"
@@ -196,7 +195,7 @@ def test_a_dataset_comes_back_and_is_the_same_bytes(split, tmp_path):
 
 def test_another_file_is_no_dataset(tmp_path):
     save_tensors(tmp_path / "model.safetensors", {"weight": torch.zeros(2)})
-    with pytest.raises(ValueError, match=r"model\.safetensors is no SCAN dataset: make one with"):
+    with pytest.raises(ValueError, match=r"model\.safetensors is not of kind SCAN dataset: make"):
         data.load_dataset(tmp_path / "model.safetensors")
 
 
@@ -209,3 +208,8 @@ def test_pairs_trim_padding_and_give_the_actions_before_each_position():
     walk, left = data.ACTIONS.encode(["I_WALK", "I_TURN_LEFT"])
     assert pairs.prefixes().tolist() == [[0, walk, 1], [0, left, left]]
     assert trimmed.prefixes().tolist() == [[0, walk]]
+
+
+def test_a_folder_is_called_one(tmp_path):
+    with pytest.raises(IsADirectoryError, match="is a folder: expected a file of lines IN: … OUT"):
+        data.read_pairs(tmp_path)

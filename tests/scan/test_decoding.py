@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from equitune.config import Permutation, Seq2SeqModel
+from equitune.config import SCAN_METHODS, Permutation, Seq2SeqModel
 from equitune.scan.data import ACTIONS, COMMANDS, END, START, Pairs
 from equitune.scan.decoding import greedy, next_actions
-from equitune.scan.experiment import COMBINE, build, entropy, exact_match
+from equitune.scan.evaluation import exact_match
+from equitune.scan.models import build, entropy
 from equitune.scan.words import word_group
 
 GROUPS = {
@@ -71,7 +72,7 @@ def test_the_plain_model_is_not_equivariant():
     assert not torch.equal(greedy(plain, words(1, commands)), actions(1, decoded))
 
 
-@pytest.mark.parametrize("method", list(COMBINE))
+@pytest.mark.parametrize("method", SCAN_METHODS)
 def test_decoding_in_step_is_the_plain_loop_over_branches(method):
     """Each command alone, every branch encoded and decoded afresh from its whole prefix."""
     group = GROUPS["verbs"] if method not in ("pretrained", "finetune") else Permutation()
@@ -135,7 +136,7 @@ def test_batch_neighbours_change_nothing():
         assert torch.equal(greedy(model, encoded([sentence]))[0], together[row])
 
 
-@pytest.mark.parametrize("method", list(COMBINE))
+@pytest.mark.parametrize("method", SCAN_METHODS)
 @pytest.mark.parametrize("group", GROUPS)
 def test_one_pass_over_all_positions_chooses_what_decoding_in_step_chooses(method, group):
     model, commands = model_of(method, group), encoded()

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from equitune.files import sha256_of_lines
-from equitune.registry import sources
-from equitune.retrieve import RetrievalError, check_lines
+from equitune.io.files import sha256_of_lines
+from equitune.io.registry import sources
+from equitune.io.retrieve import RetrievalError, check_lines
 from equitune.scan import grammar
 
 FILES = {
@@ -109,16 +109,16 @@ def test_simple_and_unknown_tasks_are_refused():
     ("command", "text"),
     [
         ("jmup twice", "unknown word 'jmup'; did you mean 'jump'"),
-        ("", "'' is no phrase"),
-        ("turn", "'turn' is no phrase"),
-        ("left", "'left' is no phrase"),
-        ("jump twice left", "'jump twice left' is no phrase"),
-        ("jump twice twice", "'jump twice twice' is no phrase"),
-        ("walk around", "'walk around' is no phrase"),
-        ("walk opposite around left", "is no phrase"),
-        ("jump walk", "'jump walk' is no phrase"),
-        ("walk and", "'' is no phrase"),
-        ("after walk", "'' is no phrase"),
+        ("", "'' is not a phrase"),
+        ("turn", "'turn' is not a phrase"),
+        ("left", "'left' is not a phrase"),
+        ("jump twice left", "'jump twice left' is not a phrase"),
+        ("jump twice twice", "'jump twice twice' is not a phrase"),
+        ("walk around", "'walk around' is not a phrase"),
+        ("walk opposite around left", "is not a phrase"),
+        ("jump walk", "'jump walk' is not a phrase"),
+        ("walk and", "'' is not a phrase"),
+        ("after walk", "'' is not a phrase"),
         ("walk and run after jump", "joins more than two phrases"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Groups of words: what their cycles mean, and what is no permutation."""
+"""Groups of words: what their cycles mean, and what is not a permutation."""
 
 import pytest
 import torch
@@ -58,9 +58,9 @@ def test_the_order_is_the_least_common_multiple_of_all_cycles():
         ({"commands": [["jmup", "run"]]}, "commands: unknown word 'jmup'; did you mean 'jump'"),
         ({"actions": [["I_JUMP", "I_RUN"], ["I_RUN", "I_WALK"]]}, "actions: 'I_RUN' stands twice"),
         ({"commands": [["jump", "jump"]]}, "commands: 'jump' stands twice"),
-        ({"commands": [["jump", "run"], []]}, "commands: the cycle [] is no list of words"),
-        ({"commands": ["jump", "run"]}, "commands: the cycle 'jump' is no list of words"),
-        ({"commands": [["jump", "<end>"]]}, "commands: '<end>' is no word"),
+        ({"commands": [["jump", "run"], []]}, "commands: the cycle [] is not a list of words"),
+        ({"commands": ["jump", "run"]}, "commands: the cycle 'jump' is not a list of words"),
+        ({"commands": [["jump", "<end>"]]}, "commands: '<end>' is not a word"),
         ({"command": [["jump", "run"]]}, "unknown key 'command' of a permutation; did you mean"),
     ],
 )

@@ -161,7 +161,7 @@ def test_several_inputs():
         model(image, [1, 2, 3])
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.sampled_from(GROUPS), st.data())
 def test_random_shapes(group, data):
     """Any batch, number of positions and chunk: the plain loop's values, and equivariance."""

@@ -6,7 +6,7 @@ from small_models import Picture
 from torch import nn
 
 from equitune.actions import Flip, Rotate90, RotateFlip, Trivial
-from equitune.rows import mixes_rows, row_mixing
+from equitune.diagnosis.rows import mixes_rows, row_mixing
 from equitune.symmetrize import EquiTuned
 
 ROTATE = Rotate90()

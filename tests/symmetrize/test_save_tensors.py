@@ -7,7 +7,7 @@ import torch
 from small_saved import Facts, check_comes_back, equal, linear, refused
 from torch import nn
 
-from equitune import pretrained
+from equitune.saving import pretrained
 from equitune.symmetrize import EquiTuned
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import equitune
-from equitune.resources import RESOURCES
+from equitune.io.resources import RESOURCES
 
 
 def test_the_package_is_the_installed_one():

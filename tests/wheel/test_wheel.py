@@ -31,7 +31,7 @@ CORE = [
 WITH_EXTRAS = [
     "test_cli.py",
     "test_config.py",
-    "test_registry.py",
+    "io/test_registry.py",
     "scan/test_models.py",
     "image/test_sources.py",
     "language/test_corpus.py",
@@ -130,6 +130,7 @@ def test_the_wheel_has_the_package_and_the_resources(root, built):
     with zipfile.ZipFile(built[1]) as wheel:
         found = {name for name in wheel.namelist() if ".dist-info/" not in name}
     expected = files(root / "equitune", "*.py", "equitune") | {"equitune/py.typed"}
+    expected |= {"equitune/_resources/config.yaml"}  # the default run, whose names options take
     assert found == expected | files(root / "resources", "*", "equitune/_resources")
 
 
@@ -141,7 +142,14 @@ def test_the_wheel_tells_about_itself(root, built):
     assert about["License-Expression"] == "MIT"
     assert about["Description-Content-Type"] == "text/markdown"
     assert about.get_payload().strip() == (root / "README.md").read_text().strip()
-    assert set(about.get_all("Provides-Extra")) == {"image", "language", "workflow", "dev"}
+    assert set(about.get_all("Provides-Extra")) == {
+        "image",
+        "language",
+        "workflow",
+        "export",
+        "dev",
+        "scale",
+    }
 
 
 def test_the_source_distribution_has_what_tests_and_workflow_need(built):
@@ -176,8 +184,9 @@ def test_the_core_s_tests_pass_with_the_core_alone(environment, install):
     install(*TOOLS)
     conftest = environment.folder / "tests/conftest.py"  # resets what commands set up
     conftest.rename(conftest.with_suffix(".aside"))
+    conftest.write_text("import steady\n", "utf-8")
     assert environment.test(*CORE) > 100
-    conftest.with_suffix(".aside").rename(conftest)
+    conftest.with_suffix(".aside").replace(conftest)
 
 
 def test_the_package_s_tests_pass_with_its_extras(environment, install, built):

@@ -143,7 +143,7 @@ def models_in(folder):
 def killed(started, finished, tmp_path_factory):
     """Tables of the slice by a run with two cores that was killed twice with all its jobs.
 
-    It is killed when it has made so many models, while it makes the next. Those of SCAN and of
+    It is killed when it has made this many models, while it makes the next. Those of SCAN and of
     images; the other steps that keep a state are killed in tests/faults. No figure is drawn: one
     depends on its tables alone.
     """

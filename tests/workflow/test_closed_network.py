@@ -12,7 +12,7 @@ from equitune.results import tables
 
 pytestmark = pytest.mark.workflow
 
-FETCHING = ("source", "imagenet_weights", "hub", "package")
+FETCHING = ("retrieve_file", "retrieve_weights", "retrieve_model", "retrieve_package")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,7 @@ def test_there_is_no_network_in_there(closed):
         assert not connects(port, closed)
 
 
+@pytest.mark.slow
 def test_every_experiment_needs_no_network_once_all_is_retrieved(
     snakemake, small, closed, shared, tmp_path
 ):

@@ -32,16 +32,20 @@ def rows(root):
 def drawn(snakemake, tmp_path_factory):
     """What Snakemake would do: for each figure the rule that draws it, and from which tables."""
     folder = tmp_path_factory.mktemp("plan")
-    settings = {"language": {"tuning": {"models": ["small"]}}}  # the default run tunes none
-    targets = ("all", "report", "benchmarks")
+    tuning = {"models": ["small"], "block": 32}  # the default run tunes none
+    settings = {"language": {"tuning": tuning}}
+    jobs = folder / "results/tables/jobs.csv"  # which `snakemake profile` writes
+    jobs.parent.mkdir(parents=True)
+    jobs.touch()
+    targets = ("all", "report", "benchmarks", "results/figures/job_times.svg")
     plan = snakemake(folder, "--dry-run", "--cores", "1", *targets, settings=settings)
     assert plan.returncode == 0, plan.stderr
-    jobs = re.findall(
+    rules = re.findall(
         r"rule (\w+):\n    input: (.*)\n    output: (.*)\n", plan.stdout + plan.stderr
     )
     return {
         figure: (rule, set(re.findall(r"results/tables/([\w.]+)", inputs)))
-        for rule, inputs, outputs in jobs
+        for rule, inputs, outputs in rules
         for figure in re.findall(r"results/figures/(\w+)\.svg", outputs)
     }
 

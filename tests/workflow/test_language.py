@@ -34,7 +34,7 @@ def test_those_that_choose_are_told_by_whom(plan, small, tmp_path):
     small["language"] |= {"models": ["small"], "scorer": "tfidf", "mask": False}
     said, jobs = plan(tmp_path, "--printshellcmds", "language", settings=small)
     commands = [line for line in said.splitlines() if " language generate " in line]
-    assert len(commands) == jobs["language_generate"] == 3
+    assert len(commands) == jobs["generate_texts"] == 3
     for command in commands:
         chooses = "--method equizero" in command
         trained = "--trained results/language/scorer/tfidf/model.safetensors"
@@ -56,9 +56,11 @@ def test_models_whose_axes_have_no_pronouns_are_in_no_table_of_them(plan, small,
     small["language"] |= {"models": ["small", "other"], "axes": ["race"]}
     small["language"]["sources"] = {"other": {"kind": "corpus", "axes": ["orientation"]}}
     _, jobs = plan(tmp_path, "language", settings=small)
-    assert jobs["language_evaluate"] == 2
-    assert not {"language_pronouns", "pronouns_table", "language_pronouns_figure"} & jobs.keys()
+    assert jobs["evaluate_language"] == 2
+    assert (
+        not {"count_pronouns", "tabulate_language_pronouns", "plot_language_pronouns"} & jobs.keys()
+    )
     small["language"]["sources"]["other"]["axes"].append("gender")
     _, jobs = plan(tmp_path, "language", settings=small)
-    assert jobs["language_pronouns"] == 1
-    assert jobs["pronouns_table"] == jobs["language_pronouns_figure"] == 1
+    assert jobs["count_pronouns"] == 1
+    assert jobs["tabulate_language_pronouns"] == jobs["plot_language_pronouns"] == 1

@@ -4,20 +4,18 @@ import re
 
 import pytest
 import torch
-
-from equitune.vision import import_torchvision
+import torchvision
 
 pytestmark = pytest.mark.workflow
-
-ONCE = ("--retries", "0")  # what fails by its settings fails as often as it is tried
 
 
 def test_a_failed_job_leaves_its_traceback_in_its_log_and_no_output(snakemake, small, tmp_path):
     small["scan"]["architectures"] = ["RNN"]
     small["scan"]["pretraining"]["RNN"] |= {"learning_rate": 1.0e30, "gradient_clip": 0}
-    done = snakemake(tmp_path, "--cores", "1", *ONCE, "scan", settings=small)
+    done = snakemake(tmp_path, "--cores", "1", "scan", settings=small)
     assert done.returncode == 1
-    log = tmp_path / "results/logs/scan_pretrain/add_jump_RNN_0.log"
+    assert done.stderr.count("Error in rule pretrain_scan") == 1  # what is wrong stays wrong
+    log = tmp_path / "results/logs/pretrain_scan/add_jump_RNN_0.log"
     assert "Traceback" in log.read_text()
     assert "lower learning_rate" in log.read_text()
     assert not list((tmp_path / "results/scan").glob("**/model.safetensors"))
@@ -27,13 +25,13 @@ def test_published_weights_come_from_a_mirror_and_are_checked(snakemake, small, 
     mirror = tmp_path / "mirror" / "imagenet"
     mirror.mkdir(parents=True)
     file = mirror / "resnet18-f37072fd.pth"
-    torch.save(import_torchvision().models.resnet18().state_dict(), file)
+    torch.save(torchvision.models.resnet18().state_dict(), file)
     small["image"]["weights"] = "imagenet"
     small["retrieve"] = {"mirror": str(mirror.parent)}
     target = "results/weights/resnet18.pth"
-    done = snakemake(tmp_path, "--cores", "1", *ONCE, target, settings=small)
+    done = snakemake(tmp_path, "--cores", "1", target, settings=small)
     assert done.returncode == 1
-    log = (tmp_path / "results/logs/imagenet_weights/resnet18.log").read_text()
+    log = (tmp_path / "results/logs/retrieve_weights/resnet18.log").read_text()
     assert f"{file} has {file.stat().st_size} bytes, expected 46830571" in log
     assert not (tmp_path / target).exists()
 
@@ -74,14 +72,19 @@ def test_an_unknown_file_of_samples_is_one_line(snakemake, small, tmp_path):
             {"language": {"models": ["smal"]}},
             "config: language.models: unknown model 'smal'; did you mean 'small' or 'smollm2'?",
         ),
+        (
+            {"image": {"weights": "none.pth"}},
+            "config: image.weights: none.pth does not exist: expected a file of weights; or "
+            "imagenet, or self (looked at {folder}/none.pth)",
+        ),
     ],
 )
 def test_a_misspelt_configuration_is_one_line(snakemake, tmp_path, settings, line):
-    done = snakemake(tmp_path, "--cores", "1", settings=settings)
+    done = snakemake(tmp_path, "--cores", "1", "--dry-run", settings=settings)
     assert done.returncode == 1
     notices = ("Using workflow specific profile", "Config file")  # Snakemake's own, at every start
     lines = [text for text in done.stderr.splitlines() if not text.startswith(notices)]
-    assert lines == [line]
+    assert lines == [line.replace("{folder}", str(tmp_path))]
 
 
 def test_every_rule_has_what_the_house_asks_for(root):
@@ -90,8 +93,8 @@ def test_every_rule_has_what_the_house_asks_for(root):
         for rule in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
             name = rule.partition(":")[0]
             if "shell:" in rule:
+                assert '"python ' not in rule, f"{name}: OWN_PYTHON, or COMMANDS"
                 assert "log:" in rule, name
                 assert "conda:" in rule, name
-                assert "threads:" in rule, name
-            if "--state-folder" in rule:
+            if "COMMANDS.train(" in rule or "--state-folder" in rule:
                 assert "benchmark:" in rule, name

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from equitune.registry import sources
+from equitune.io.registry import sources
 from equitune.results import tables
 
 pytestmark = pytest.mark.workflow
@@ -17,7 +17,7 @@ SMOLLM2, EFFICIENTNET = "smollm2_gguf", "efficientnet_lite0_imagenet"
 def left_out(names, file):
     """The line on what a run goes on without."""
     what = f"{sources()[file].package} {sources()[file].version}"
-    return f"left out: {names}, as {what} could not be had here: see results/packages/{file}.json"
+    return f"left out: {names}, as {what} is not available here: see results/packages/{file}.json"
 
 
 LEFT_OUT = [left_out("efficientnet_lite0", EFFICIENTNET), left_out("smollm2", SMOLLM2)]
@@ -62,7 +62,7 @@ def test_a_note_that_is_removed_is_asked_for_again(plan, small, finished):
     note.rename(kept)  # what the line advises to do
     _, jobs = plan(finished, settings=small)
     kept.rename(note)
-    assert jobs["package"] == 1
+    assert jobs["retrieve_package"] == 1
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_names_of_one_network_are_left_out_in_one_line(snakemake, small, tmp_pat
 
 def test_the_plan_shows_what_is_certain_before_it_is_known(plan, small, tmp_path):
     _, jobs = plan(tmp_path, "language", settings=small)
-    assert jobs["package"] == jobs["language_pretrain"] == jobs["language_evaluate"] == 1
-    assert "language_convert" not in jobs
+    assert jobs["retrieve_package"] == jobs["pretrain_language"] == jobs["evaluate_language"] == 1
+    assert "convert_model" not in jobs
     _, jobs = plan(tmp_path, "retrieve", settings=small)
-    assert jobs["package"] == 2  # the image experiment's, too
+    assert jobs["retrieve_package"] == 2  # the image experiment's, too
 
 
 def test_the_model_that_a_scorer_reads_by_need_not_write(plan, snakemake, small, tmp_path):
@@ -109,10 +109,10 @@ def test_the_model_that_a_scorer_reads_by_need_not_write(plan, snakemake, small,
     file.parent.mkdir(parents=True)
     file.touch()
     said, jobs = plan(tmp_path, "-p", "language", settings=small)
-    assert jobs["language_convert"] == jobs["language_scorer"] == jobs["language_evaluate"] == 1
-    assert "language_generate" not in jobs
+    assert jobs["convert_model"] == jobs["train_scorer"] == jobs["evaluate_language"] == 1
+    assert "generate_texts" not in jobs
     base = "--base results/language/packages/smollm2_gguf"
-    assert f"--kind hidden {base} --device" in said
+    assert f"--kind hidden {base}" in said
     trained = "results/language/scorer/smollm2_hidden/model.safetensors"
     assert f"--trained {trained} --scorer-{base[2:]} " in said
     assert "nlg-bias/train.tsv" in said
@@ -130,9 +130,9 @@ def test_a_model_that_was_had_is_converted_once_for_all_its_jobs(plan, small, tm
     small["language"]["sources"] = {"twin": {"kind": "package", "location": "smollm2_gguf"}}
     small["language"]["models"] = ["smollm2", "twin", "small"]
     said, jobs = plan(tmp_path, "language", settings=small)
-    assert jobs["language_convert"] == 1
-    assert jobs["language_generate"] == 3 * 3 * 2  # models, methods, seeds
-    assert "source" not in jobs
+    assert jobs["convert_model"] == 1
+    assert jobs["generate_texts"] == 3 * 3 * 2  # models, methods, seeds
+    assert "retrieve_file" not in jobs
     base = "results/language/packages/smollm2_gguf"
     assert said.count(f"--base {base} --model smollm2") == 3 * 2
     assert said.count(f"--base {base} --model twin") == 3 * 2
@@ -141,7 +141,7 @@ def test_a_model_that_was_had_is_converted_once_for_all_its_jobs(plan, small, tm
     # a file that was deleted is retrieved again
     file.unlink()
     _, jobs = plan(tmp_path, "language", settings=small)
-    assert jobs["source"] == 1
+    assert jobs["retrieve_file"] == 1
 
 
 def test_an_unknown_package_is_one_line(snakemake, small, tmp_path):

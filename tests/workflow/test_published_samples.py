@@ -7,6 +7,7 @@ from equitune.results import tables
 pytestmark = pytest.mark.workflow
 
 
+@pytest.mark.slow
 def test_published_samples_go_the_same_way(snakemake, small, shared, root, tmp_path):
     small["language"] = {"models": ["published"], "scorer": "tfidf"}
     small["retrieve"] = {"mirror": str(shared / "mirror")}

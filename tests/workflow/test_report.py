@@ -86,8 +86,11 @@ def test_the_first_page_says_what_was_run_and_what_was_claimed(report):
     assert re.search(r"commit of the models [0-9a-f]{12}|not under version control", text)
     assert "device cpu" in text
     assert "torch 2" in text
-    assert "Equi-tuned GRU solves add jump, where the plain one fails" in text
-    assert "train_examples is 150, in the paper's run 12029" in text
+    assert "Equi-tuned GRU solves add jump, where the plain one fails. n = " in text
+    # what was found comes first, then the claims, and only then a table
+    assert text.index("decodes more test commands right") < text.index("Tested: in every seed")
+    assert description.index("rule and numbers") < description.index("<table")
+    assert "number of training examples is 150, in the paper's run 12029" in text
     assert '"per_prompt": 20' in text  # the whole configuration
 
 

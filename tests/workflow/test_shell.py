@@ -8,6 +8,8 @@ import shlex
 import pytest
 import yaml
 
+from equitune.language.tokenizer import build_tokenizer
+
 pytestmark = pytest.mark.workflow
 
 NAME = """it's $(touch owned) `touch owned`; touch owned & "x" > owned\n#"""
@@ -15,6 +17,7 @@ PROMPTS = {
     "axes": {"gender": {"man": "man", "woman": "woman"}},
     "tasks": {"respect": ["was known for"]},
 }
+LEXICON = {"demographics": ["man", "woman"], "equality": [], "general": []}
 COMMAND = re.compile(r"^ *Shell command: (.*?)(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -22,13 +25,17 @@ COMMAND = re.compile(r"^ *Shell command: (.*?)(?=\n\n|\Z)", re.MULTILINE | re.DO
 def folder(tmp_path):
     """A working folder that nobody would call so, with files and folders that are called so."""
     folder = tmp_path / NAME
-    for name in ("photos", "model", "mirror/hub/own/model"):
+    for name in ("photos/ant", "photos/bee", "model", "mirror/hub/own/model"):
         (folder / NAME / name).mkdir(parents=True)
-    for name in ("model/config.json", "text", "weights.pth"):
+    for name in ("photos/ant/0.png", "photos/bee/0.png"):
+        (folder / NAME / name).touch()
+    for name in ("model/config.json", "model/model.safetensors", "text", "weights.pth"):
         (folder / NAME / name).write_text("{}")
     for name in ("config.json", "model.safetensors"):
         (folder / NAME / "mirror/hub/own/model" / name).write_text("{}")
+    build_tokenizer(["The man was known for a woman"]).save_pretrained(folder / NAME / "model")
     (folder / NAME / "prompts").write_text(yaml.safe_dump(PROMPTS))
+    (folder / NAME / "lexicon.yaml").write_text(yaml.safe_dump(LEXICON))
     return folder
 
 
@@ -44,7 +51,7 @@ def named(small):
     small["language"] |= {
         "prompts": f"./{NAME}/prompts",
         "axes": ["gender"],
-        "lexicons": {"gender": f"../{NAME}/lexicon.yaml"},
+        "lexicons": {"gender": f"./{NAME}/lexicon.yaml"},
         "models": ["own", "hub"],
         "methods": ["plain", "equizero"],
         "sources": {
@@ -92,6 +99,7 @@ def test_every_text_arrives_whole(snakemake, folder, named):
     assert not owned(folder)
 
 
+@pytest.mark.slow
 def test_nothing_in_a_name_is_run(snakemake, folder, named):
     targets = ["results/scan/add_jump/train.txt", "results/language/hub/hub/manifest.json"]
     targets += ["results/language/corpus/seed0/train.txt"]

@@ -1,10 +1,10 @@
 """What holds for the workflow as a whole: determinism, redrawing, the report."""
 
-import fcntl
 import json
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 pytestmark = pytest.mark.workflow
 
@@ -44,6 +44,7 @@ def figures(folder):
     return found
 
 
+@pytest.mark.slow
 def test_kills_and_two_cores_give_the_same_numbers_bit_for_bit(finished, killed):
     names = sorted(file.name for file in (killed / "results/tables").glob("*.csv"))
     assert {"scan.csv", "image.csv", "image_elements.csv", "image_examples.csv"} <= set(names)
@@ -87,8 +88,7 @@ def test_every_result_has_a_manifest_beside_it(finished):
 
 
 def test_two_snakemakes_do_not_work_in_one_folder(snakemake, small, finished):
-    with open(finished / ".snakemake/equitune.lock") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(finished / ".snakemake/equitune.lock"):
         done = snakemake(finished, "--cores", "1", "figures", settings=small)
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1] == (

@@ -1,32 +1,24 @@
 # What everything costs, measured on this machine; `snakemake benchmarks`. Each benchmark takes all
 # cores, so that nothing runs beside it and the clock is its own.
 localrules:
-    cost_table,
-    cost_figures,
+    tabulate_cost,
 
 
-COST_FIGURES = {
-    "loop": "speed-up over a loop",
-    "floor": "distance to the floor",
-    "order": "time and memory against |G|",
-    "peers": "other libraries",
-    "state": "writing the state",
-}
-SCAN_FIRST = {"task": SCAN.tasks[0], "seed": SCAN.seeds[0]}
+SCAN_FIRST = {"task": CONFIG.scan.tasks[0], "seed": CONFIG.scan.seeds[0]}
 SCAN_PRETRAINED, SCAN_TUNED = (
     expand(
         f"{SCAN_CELL}/{method}/{group}/model.safetensors",
-        architecture=SCAN.architectures,
+        architecture=CONFIG.scan.architectures,
         **SCAN_FIRST,
     )
     for method, group in (
         ("pretrained", configuration.IDENTITY),
-        ("equitune", SCAN.groups[SCAN.tasks[0]][0]),
+        ("equitune", CONFIG.scan.groups[CONFIG.scan.tasks[0]][0]),
     )
 )
 
 
-rule scan_benchmark:
+rule measure_scan_cost:
     input:
         dataset="results/scan/{task}/seed{seed}/dataset.safetensors".format(
             **SCAN_FIRST
@@ -35,7 +27,9 @@ rule scan_benchmark:
     output:
         "results/cost/scan.csv",
     log:
-        "results/logs/scan_benchmark.log",
+        "results/logs/measure_scan_cost.log",
+    benchmark:
+        "results/benchmarks/measure_scan_cost.tsv"
     conda:
         "../../envs/equitune.yaml"
     threads: lambda w: workflow.cores
@@ -44,18 +38,24 @@ rule scan_benchmark:
         runtime=per_attempt(30),
     params:
         script=str(ROOT / "benchmarks" / "scan_cost.py"),
-        training=json.dumps({a: asdict(SCAN.tuning[a]) for a in SCAN.architectures}),
+        training=json.dumps(
+            {a: asdict(CONFIG.scan.tuning[a]) for a in CONFIG.scan.architectures}
+        ),
     shell:
-        "python {params.script:q} {input.models:q} --dataset {input.dataset:q}"
-        " --training {params.training:q} --output {output:q} > {log:q} 2>&1"
+        COMMANDS.python(
+            "{params.script:q} {input.models:q} --dataset {input.dataset:q}"
+            " --training {params.training:q} --output {output:q} > {log:q} 2>&1"
+        )
 
 
 # no dataset and no trained model: the digits are embedded, random weights cost what trained ones do
-rule image_benchmark:
+rule measure_image_cost:
     output:
         "results/cost/image.csv",
     log:
-        "results/logs/image_benchmark.log",
+        "results/logs/measure_image_cost.log",
+    benchmark:
+        "results/benchmarks/measure_image_cost.tsv"
     conda:
         "../../envs/equitune.yaml"
     threads: lambda w: workflow.cores
@@ -65,15 +65,17 @@ rule image_benchmark:
     params:
         script=str(ROOT / "benchmarks" / "image_cost.py"),
     shell:
-        "python {params.script:q} --output {output:q} > {log:q} 2>&1"
+        COMMANDS.python("{params.script:q} --output {output:q} > {log:q} 2>&1")
 
 
 # no model either
-rule language_benchmark:
+rule measure_language_cost:
     output:
         "results/cost/language.csv",
     log:
-        "results/logs/language_benchmark.log",
+        "results/logs/measure_language_cost.log",
+    benchmark:
+        "results/benchmarks/measure_language_cost.tsv"
     conda:
         "../../envs/equitune.yaml"
     threads: lambda w: workflow.cores
@@ -83,18 +85,20 @@ rule language_benchmark:
     params:
         script=str(ROOT / "benchmarks" / "language_cost.py"),
     shell:
-        "python {params.script:q} --output {output:q} > {log:q} 2>&1"
+        COMMANDS.python("{params.script:q} --output {output:q} > {log:q} 2>&1")
 
 
-# the models that scan_benchmark needs tell what writing their states has cost
-rule state_benchmark:
+# the models that measure_scan_cost needs tell what writing their states has cost
+rule measure_checkpoint_cost:
     input:
         models=[*SCAN_PRETRAINED, *SCAN_TUNED],
         larger=str(ROOT / "config" / "paper.yaml"),
     output:
         "results/cost/states.csv",
     log:
-        "results/logs/state_benchmark.log",
+        "results/logs/measure_checkpoint_cost.log",
+    benchmark:
+        "results/benchmarks/measure_checkpoint_cost.tsv"
     conda:
         "../../envs/equitune.yaml"
     threads: lambda w: workflow.cores
@@ -103,60 +107,87 @@ rule state_benchmark:
         runtime=per_attempt(30),
     params:
         script=str(ROOT / "benchmarks" / "state_overhead.py"),
-        configuration=lambda w: json.dumps(config),  # no wildcards, whatever stands in braces
+        configuration=lambda w: json.dumps(WHOLE),  # no wildcards, whatever stands in braces
     shell:
-        "python {params.script:q} {input.models:q} --configuration {params.configuration:q}"
-        " --larger {input.larger:q} --output {output:q} > {log:q} 2>&1"
+        COMMANDS.python(
+            "{params.script:q} {input.models:q} --configuration {params.configuration:q}"
+            " --larger {input.larger:q} --output {output:q} > {log:q} 2>&1"
+        )
 
 
-rule cost_table:
+rule measure_product_cost:
     input:
-        rules.scan_benchmark.output,
-        rules.image_benchmark.output,
-        rules.language_benchmark.output,
-        rules.state_benchmark.output,
+        dataset="results/scan/{task}/seed{seed}/dataset.safetensors".format(
+            **SCAN_FIRST
+        ),
+        model=SCAN_PRETRAINED[0],
     output:
-        report(
-            "results/tables/cost.csv",
-            category="Cost",
-            caption="../report/cost_table.rst",
-            labels={"what": "all measurements", "kind": "table"},
+        "results/cost/products.csv",
+    log:
+        "results/logs/measure_product_cost.log",
+    benchmark:
+        "results/benchmarks/measure_product_cost.tsv"
+    conda:
+        "../../envs/equitune.yaml"
+    threads: lambda w: workflow.cores
+    resources:
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(30),
+    params:
+        script=str(ROOT / "benchmarks" / "product_cost.py"),
+    shell:
+        COMMANDS.python(
+            "{params.script:q} {input.model:q} --dataset {input.dataset:q}"
+            " --output {output:q} > {log:q} 2>&1"
+        )
+
+
+# a table of its own: of a GPU in one call; without one at sizes that only try the script
+rule measure_gpu:
+    output:
+        "results/cost/gpu.csv",
+    log:
+        "results/logs/measure_gpu.log",
+    benchmark:
+        "results/benchmarks/measure_gpu.tsv"
+    conda:
+        "../../envs/equitune.yaml"
+    threads: lambda w: workflow.cores
+    resources:
+        mem_mb=per_attempt(16000),
+        runtime=per_attempt(60),
+        gpu=GPU,
+    params:
+        script=str(ROOT / "benchmarks" / "gpu.py"),
+        device=CONFIG.device,
+    shell:
+        COMMANDS.python(
+            "{params.script:q} --device {params.device} --output {output:q} > {log:q} 2>&1"
+        )
+
+
+rule gpu_benchmarks:
+    input:
+        rules.measure_gpu.output,
+
+
+rule tabulate_cost:
+    input:
+        rules.measure_scan_cost.output,
+        rules.measure_image_cost.output,
+        rules.measure_language_cost.output,
+        rules.measure_checkpoint_cost.output,
+        rules.measure_product_cost.output,
+    output:
+        shown_table(
+            "cost",
+            (catalogue.CATEGORIES["benchmarks"], "cost_table", "all measurements"),
         ),
     log:
-        "results/logs/cost_table.log",
+        "results/logs/tabulate_cost.log",
+    benchmark:
+        "results/benchmarks/tabulate_cost.tsv"
     conda:
         "../../envs/equitune.yaml"
-    threads: 1
     shell:
-        "python -m equitune --log {log:q} results table cost {input:q} --output {output:q}"
-
-
-# one job, as each figure takes a second
-rule cost_figures:
-    input:
-        cost="results/tables/cost.csv",
-    output:
-        *[
-            report(
-                f"results/figures/cost_{name}.svg",
-                category="Cost",
-                caption=f"../report/cost_{name}.rst",
-                labels={"what": what, "kind": "figure"},
-            )
-            for name, what in COST_FIGURES.items()
-        ],
-        [
-            f"results/figures/cost_{name}.{suffix}"
-            for name in COST_FIGURES
-            for suffix in ("pdf", "csv")
-        ],
-    log:
-        "results/logs/cost_figures.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    params:
-        folder=lambda w, output: Path(output[0]).parent,
-    shell:
-        "python -m equitune --log {log:q} results figure cost --cost {input.cost:q}"
-        " --folder {params.folder:q}"
+        COMMANDS.run("results table cost {input:q} --output {output:q}")

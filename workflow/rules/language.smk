@@ -1,334 +1,298 @@
-# Language: corpus or hub -> pretrained -> sampled by each method -> measured, scored -> table.
+# Language: models -> sampled by each method -> measured, scored -> table.
 localrules:  # seconds each: a job of its own would wait longer than that
-    language_corpus,
-    language_truth,
-    language_published,
+    read_published_texts,
+    read_texts,
+    count_pronouns,
+
+
+LANGUAGE_FILES = [
+    LANGUAGE.wheels.notes,  # one that was deleted is written anew, and what depends on it
+    "results/tables/regard.csv",
+    "results/tables/fairness.csv",
+    "results/tables/language_texts.csv",
+    "results/findings/language.html",
+    *catalogue.asked_for("language"),
+    available(LANGUAGE.wheels, LANGUAGE.optional),
+]
 
 
 rule language:
     input:
-        notes(PACKAGES),  # one that was deleted is written anew, and what depends on it
-        "results/tables/regard.csv",
-        "results/tables/fairness.csv",
-        "results/tables/language_texts.csv",
-        "results/figures/language_regard.svg",
-        "results/figures/language_gaps.svg",
-        "results/figures/language_fairness.svg",
-        of_models(scorer_table),
-        of_models(pronoun_results),
-        of_models(tuning_results),
-
-
-rule language_corpus:
-    output:
-        train="results/language/corpus/seed{seed}/train.txt",
-        validation="results/language/corpus/seed{seed}/validation.txt",
-    log:
-        "results/logs/language_corpus/{seed}.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    params:
-        per_prompt=LANGUAGE.per_prompt,
-        prompts=PROMPTS,
-    shell:
-        "python -m equitune --log {log:q} language corpus --per-prompt {params.per_prompt}"
-        " --seed {wildcards.seed} {params.prompts} --train {output.train:q}"
-        " --validation {output.validation:q}"
-
-
-rule language_truth:
-    output:
-        report(
-            "results/tables/truth.csv",
-            category="Fairness of language models",
-            caption="../report/language_truth.rst",
-            labels={
-                "what": "what the generated corpus was made with",
-                "kind": "table",
-            },
-        ),
-    log:
-        "results/logs/language_truth.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    params:
-        prompts=PROMPTS,
-    shell:
-        "python -m equitune --log {log:q} language truth {params.prompts} --output {output:q}"
-
-
-rule language_pretrain:
-    input:
-        train=rules.language_corpus.output.train,
-        validation=rules.language_corpus.output.validation,
-    output:
-        "results/language/corpus/seed{seed}/base/manifest.json",
-    log:
-        "results/logs/language_pretrain/{seed}.log",
-    benchmark:
-        "results/benchmarks/language_pretrain/{seed}.tsv"
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    resources:
-        mem_mb=per_attempt(2000),
-        runtime=30,
-        gpu=GPU,
-    params:
-        network=as_json(LANGUAGE.network),
-        training=as_json(LANGUAGE.pretraining),
-        prompts=PROMPTS,
-        device=CONFIG.device,
-        determinism=CONFIG.determinism,
-        states=STATES,
-    shell:
-        "python -m equitune --log {log:q} --minutes {resources.runtime}"
-        " --determinism {params.determinism} language pretrain --train {input.train:q}"
-        " --validation {input.validation:q} --seed {wildcards.seed} {params.prompts}"
-        " --network {params.network:q} --training {params.training:q} --device {params.device}"
-        " --state-folder {params.states:q} --output {output:q}"
-
-
-# measured for 135 million weights: 1.6 GB of memory; on the disk 0.55 GB, twice while it is replaced
-rule language_convert:
-    input:
-        lambda w: f"results/sources/{FILES[w.name]}",
-    output:
-        "results/language/packages/{name}/manifest.json",
-    log:
-        "results/logs/language_convert/{name}.log",
-    benchmark:
-        "results/benchmarks/language_convert/{name}.tsv"
-    wildcard_constraints:
-        name=one_of(*PACKAGED),
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    resources:
-        mem_mb=per_attempt(3000),
-        disk_mb=1500,
-        runtime=per_attempt(15),
-    shell:  # no bars of its readers among the lines of all jobs
-        "TQDM_DISABLE=1 python -m equitune --log {log:q} language convert {input:q}"
-        " --output {output:q}"
+        *LANGUAGE_FILES,
+        page_of("language"),
 
 
 # all axes and tasks in one job: it loads the model once
-rule language_generate:
+rule generate_texts:
     input:
-        base=language_base,
-        scorer=of_choosers(language_scorer),
-        reader=of_choosers(language_reader),
+        base=lambda w: LANGUAGE.base(w.model, w.seed),
+        scorer=lambda w: LANGUAGE.chooser_files(w.model, w.method),
+        reader=lambda w: LANGUAGE.chooser_reader(w.model, w.method),
     output:
         f"{LANGUAGE_CELL}/{{method}}/samples.jsonl",
     log:
-        "results/logs/language_generate/{model}_{method}_{seed}.log",
+        "results/logs/generate_texts/{model}_{method}_{seed}.log",
     benchmark:
-        "results/benchmarks/language_generate/{model}_{method}_{seed}.tsv"
+        "results/benchmarks/generate_texts/{model}_{method}_{seed}.tsv"
     wildcard_constraints:
-        model=one_of(*LANGUAGE_MODELS),
+        model=one_of(*LANGUAGE.writing),
     conda:
         "../../envs/equitune.yaml"
-    threads: 1
     resources:
         mem_mb=per_attempt(6000),
         runtime=per_attempt(240),
         gpu=GPU,
     params:
-        base=lambda w, input: str(Path(input.base).parent),
-        axes=language_axes,
-        tasks=language_tasks,
-        sampling=lambda w: as_json(LANGUAGE_OF[w.model].sampling),
-        prompts=PROMPTS,
-        forms="--forms" if LANGUAGE.forms else "",
-        scorer=of_choosers(
-            lambda w: f"{option('--scorer', language_scorer_settings(w))} {READ}"
+        how=lambda w: how(w.method),
+        choosing=lambda w: LANGUAGE.chooser_folder(w.model, w.method),
+        words=lambda w: LANGUAGE.words(w.model),
+        weights=lambda w: LANGUAGE.folder(w.model),
+        base=lambda w, input: folder_or_file(input.base),
+        axes=lambda w: LANGUAGE.axes(w.model),
+        tasks=lambda w: LANGUAGE.tasks(w.model),
+        sampling=lambda w: as_json(LANGUAGE.of[w.model].sampling),
+        prompts=LANGUAGE.prompts,
+        forms=LANGUAGE.forms,
+        scorer=lambda w: LANGUAGE.chooser(w.model, w.method),
+        trained=lambda w, input: option("--trained", *map(folder_or_file, input.scorer)),
+        reader=lambda w, input: option(
+            "--scorer-base", *map(folder_or_file, input.reader)
         ),
-        trained=lambda w, input: option("--trained", *map(trained, input.scorer)),
-        reader=lambda w, input: option("--scorer-base", *map(trained, input.reader)),
-        device=CONFIG.device,
-        determinism=CONFIG.determinism,
-        states=STATES,
     shell:
-        "python -m equitune --log {log:q} --determinism {params.determinism}"
-        " language generate --base {params.base:q}"
-        " --model {wildcards.model} --method {wildcards.method} --axes {params.axes:q}"
-        " {params.tasks} --sampling {params.sampling:q} --seed {wildcards.seed} {params.prompts}"
-        " {params.forms} {params.scorer} {params.trained} {params.reader}"
-        " --device {params.device} --state-folder {params.states:q}"
-        " --output {output:q}"
+        COMMANDS.compute(
+            "language generate --base {params.base:q} --model {wildcards.model}"
+            " --method {wildcards.method} --axes {params.axes:q} {params.tasks}"
+            " --sampling {params.sampling:q} --seed {wildcards.seed} {params.prompts}"
+            " {params.forms} {params.scorer} {params.trained} {params.reader}"
+            " --state-folder results/states --output {output:q}"
+        )
 
 
-rule language_measure:
+rule measure_language:
     input:
-        base=language_base,
-        text=language_text,
+        base=lambda w: LANGUAGE.base(w.model, w.seed),
+        text=lambda w: LANGUAGE.text(w.model, w.seed),
     output:
         f"{LANGUAGE_CELL}/{{method}}/measures.csv",
     log:
-        "results/logs/language_measure/{model}_{method}_{seed}.log",
+        "results/logs/measure_language/{model}_{method}_{seed}.log",
+    benchmark:
+        "results/benchmarks/measure_language/{model}_{method}_{seed}.tsv"
     wildcard_constraints:
-        model=one_of(*LANGUAGE_MODELS),
+        model=one_of(*LANGUAGE.writing),
     conda:
         "../../envs/equitune.yaml"
-    threads: 1
     resources:
         mem_mb=per_attempt(6000),
         runtime=per_attempt(240),
         gpu=GPU,
     params:
-        base=lambda w, input: str(Path(input.base).parent),
-        axes=language_axes,
-        tasks=language_tasks,
+        how=lambda w: how(w.method),
+        words=lambda w: LANGUAGE.words(w.model),
+        weights=lambda w: LANGUAGE.folder(w.model),
+        base=lambda w, input: folder_or_file(input.base),
+        axes=lambda w: LANGUAGE.axes(w.model),
+        tasks=lambda w: LANGUAGE.tasks(w.model),
         text=lambda w, input: option("--text", *input.text),
-        block=lambda w: (
-            "" if language_by_line(w.model) else option("--block", LANGUAGE.block)
-        ),
-        blocks=option("--blocks", LANGUAGE.blocks),
-        precision=LANGUAGE.sampling.precision,
-        prompts=PROMPTS,
-        forms="--forms" if LANGUAGE.forms else "",
-        device=CONFIG.device,
-        determinism=CONFIG.determinism,
+        block=lambda w: LANGUAGE.block(w.model),
+        blocks=option("--blocks", CONFIG.language.blocks),
+        precision=LANGUAGE.precision,
+        prompts=LANGUAGE.prompts,
+        forms=LANGUAGE.forms,
     shell:
-        "python -m equitune --log {log:q} --determinism {params.determinism}"
-        " language measure --base {params.base:q}"
-        " --method {wildcards.method} --axes {params.axes:q} {params.tasks} {params.text}"
-        " {params.block} {params.blocks} --precision {params.precision} {params.prompts} {params.forms}"
-        " --device {params.device} --output {output:q}"
+        COMMANDS.compute(
+            "language measure --base {params.base:q} --method {wildcards.method}"
+            " --axes {params.axes:q} {params.tasks} {params.text} {params.block} {params.blocks}"
+            " {params.precision} {params.prompts} {params.forms}"
+            " --output {output:q}"
+        )
 
 
-rule language_published:
+rule read_published_texts:
     input:
-        language_samples,
+        lambda w: LANGUAGE.samples(w.model),
     output:
         f"{LANGUAGE_CELL}/{{method}}/samples.jsonl",
     log:
-        "results/logs/language_published/{model}_{method}_{seed}.log",
+        "results/logs/read_published_texts/{model}_{method}_{seed}.log",
+    benchmark:
+        "results/benchmarks/read_published_texts/{model}_{method}_{seed}.tsv"
     wildcard_constraints:
-        model=one_of(*LANGUAGE_PUBLISHED),
-        method="plain",
+        model=one_of(*LANGUAGE.published),
+        method=PLAIN,
     conda:
         "../../envs/equitune.yaml"
-    threads: 1
     params:
-        prompts=PROMPTS,
+        words=lambda w: LANGUAGE.words(w.model),
+        prompts=LANGUAGE.prompts,
     shell:
-        "python -m equitune --log {log:q} language published --source {input:q}"
-        " --model {wildcards.model} {params.prompts} --output {output:q}"
+        COMMANDS.run(
+            "language published --source {input:q} --model {wildcards.model}"
+            " {params.prompts} --output {output:q}"
+        )
 
 
-rule language_scorer:
+rule read_texts:
     input:
-        train=lambda w: f"results/sources/{FILES[SCORERS[w.scorer].location]}",
+        lambda w: CONFIG.language.sources[w.model].location,
+    output:
+        f"{LANGUAGE_CELL}/{{method}}/samples.jsonl",
+    log:
+        "results/logs/read_texts/{model}_{method}_{seed}.log",
+    benchmark:
+        "results/benchmarks/read_texts/{model}_{method}_{seed}.tsv"
+    wildcard_constraints:
+        model=one_of(*LANGUAGE.foreign),
+        method=PLAIN,
+    conda:
+        "../../envs/equitune.yaml"
+    params:
+        axis=lambda w: LANGUAGE.of[w.model].axes[0],
+        columns=lambda w: as_json(CONFIG.language.sources[w.model].columns),
+    shell:
+        COMMANDS.run(
+            "language texts --source {input:q} --model {wildcards.model} --axis {params.axis}"
+            " --columns {params.columns:q} --output {output:q}"
+        )
+
+
+rule train_scorer:
+    input:
+        train=lambda w: LANGUAGE.scorer_text(w.scorer),
         dev="results/sources/nlg-bias/dev.tsv",
         test="results/sources/nlg-bias/test.tsv",
-        base=lambda w: reader(w.scorer),
+        base=lambda w: LANGUAGE.reader(w.scorer),
     output:
         scorer="results/language/scorer/{scorer}/model.safetensors",
         accuracy="results/language/scorer/{scorer}/accuracy.csv",
     log:
-        "results/logs/language_scorer/{scorer}.log",
+        "results/logs/train_scorer/{scorer}.log",
+    benchmark:
+        "results/benchmarks/train_scorer/{scorer}.tsv"
     conda:
         "../../envs/equitune.yaml"
-    threads: 1
     resources:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
         gpu=GPU,
     params:
-        kind=lambda w: SCORERS[w.scorer].kind,
-        base=lambda w, input: option("--base", *map(trained, input.base)),
-        device=CONFIG.device,
-        determinism=CONFIG.determinism,
+        weights=lambda w: LANGUAGE.scorer_folder(w.scorer),
+        kind=lambda w: LANGUAGE.scorers[w.scorer].kind,
+        base=lambda w, input: option("--base", *map(folder_or_file, input.base)),
     shell:
-        "python -m equitune --log {log:q} --determinism {params.determinism}"
-        " language scorer --train {input.train:q}"
-        " --dev {input.dev:q} --test {input.test:q} --output {output.scorer:q}"
-        " --accuracy {output.accuracy:q} --name {wildcards.scorer} --kind {params.kind}"
-        " {params.base} --device {params.device}"
+        COMMANDS.compute(
+            "language scorer --train {input.train:q} --dev {input.dev:q}"
+            " --test {input.test:q} --output {output.scorer:q} --accuracy {output.accuracy:q}"
+            " --name {wildcards.scorer} --kind {params.kind} {params.base}"
+        )
 
 
 # one job a cell: scoring all methods' texts takes seconds
-rule language_evaluate:
+rule evaluate_language:
     input:
-        samples=language_methods("samples.jsonl"),
-        measures=language_measures,
-        scorer=language_scorer,
-        reader=language_reader,
+        samples=lambda w: LANGUAGE.methods("samples.jsonl", w.model, w.seed),
+        measures=lambda w: LANGUAGE.measures(w.model, w.seed),
+        scorer=lambda w: LANGUAGE.scorer(w.model),
+        reader=lambda w: LANGUAGE.reader(LANGUAGE.of[w.model].scorer),
     output:
         regard=f"{LANGUAGE_CELL}/regard.csv",
         fairness=f"{LANGUAGE_CELL}/fairness.csv",
         texts=f"{LANGUAGE_CELL}/texts.csv",
     log:
-        "results/logs/language_evaluate/{model}_{seed}.log",
+        "results/logs/evaluate_language/{model}_{seed}.log",
+    benchmark:
+        "results/benchmarks/evaluate_language/{model}_{seed}.tsv"
     conda:
         "../../envs/equitune.yaml"
-    threads: 1
     resources:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(60),
         gpu=GPU,
     params:
+        words=lambda w: LANGUAGE.words(w.model),
+        weights=lambda w: LANGUAGE.scorer_folder(LANGUAGE.of[w.model].scorer),
         measures=lambda w, input: option("--measures", *input.measures),
         # no wildcards, whatever stands in braces
-        scorer=language_scorer_settings,
-        name=lambda w: LANGUAGE_OF[w.model].scorer,
-        trained=lambda w, input: option("--trained", *map(trained, input.scorer)),
-        reader=lambda w, input: option("--scorer-base", *map(trained, input.reader)),
-        prompts=PROMPTS,
-        axes=language_axes,
-        forms="--forms" if LANGUAGE.forms else "",
-        read=READ,
-        device=CONFIG.device,
-        determinism=CONFIG.determinism,
+        scorer=lambda w: LANGUAGE.scorer_settings(w.model),
+        name=lambda w: LANGUAGE.of[w.model].scorer,
+        trained=lambda w, input: option("--trained", *map(folder_or_file, input.scorer)),
+        reader=lambda w, input: option(
+            "--scorer-base", *map(folder_or_file, input.reader)
+        ),
+        prompts=LANGUAGE.prompts,
+        axes=lambda w: LANGUAGE.symmetric(w.model),
+        forms=LANGUAGE.forms,
+        read=LANGUAGE.read,
     shell:
-        "python -m equitune --log {log:q} --determinism {params.determinism}"
-        " language evaluate {input.samples:q} {params.measures}"
-        " --scorer {params.scorer:q} --scorer-name {params.name} {params.trained}"
-        " {params.reader} --seed {wildcards.seed} {params.prompts}"
-        " {params.read} --axes {params.axes:q} {params.forms}"
-        " --device {params.device} --regard {output.regard:q}"
-        " --fairness {output.fairness:q} --texts {output.texts:q}"
+        COMMANDS.compute(
+            "language evaluate {input.samples:q} {params.measures}"
+            " --scorer {params.scorer:q} --scorer-name {params.name} {params.trained}"
+            " {params.reader} --seed {wildcards.seed} {params.prompts} {params.read}"
+            " {params.axes} {params.forms}"
+            " --regard {output.regard:q}"
+            " --fairness {output.fairness:q} --texts {output.texts:q}"
+        )
 
 
-rule language_tune:
+rule tune_language:
     input:
-        base=language_base,
-        text=text_file(LANGUAGE.tuning.text),
-        test=text_file(LANGUAGE.tuning.test),
+        base=lambda w: LANGUAGE.base(w.model, w.seed),
+        text=REGISTRY.text(CONFIG.language.tuning.text),
+        test=REGISTRY.text(CONFIG.language.tuning.test),
     output:
         manifest=f"{LANGUAGE_CELL}/{{method}}/tuned/manifest.json",
         rows=f"{LANGUAGE_CELL}/{{method}}/tuned/tuning.csv",
     log:
-        "results/logs/language_tune/{model}_{method}_{seed}.log",
+        "results/logs/tune_language/{model}_{method}_{seed}.log",
     benchmark:
-        "results/benchmarks/language_tune/{model}_{method}_{seed}.tsv"
+        "results/benchmarks/tune_language/{model}_{method}_{seed}.tsv"
     wildcard_constraints:
-        model=one_of(*LANGUAGE.tuning.models),
+        model=one_of(*CONFIG.language.tuning.models),
     conda:
         "../../envs/equitune.yaml"
-    threads: 1
+    threads: RANKS
     resources:
-        mem_mb=per_attempt(6000),
+        mem_mb=per_attempt(6000 * RANKS),
         runtime=240,
-        gpu=GPU,
+        gpu=GPUS,
     params:
-        base=lambda w, input: str(Path(input.base).parent),
-        lexicon=LANGUAGE.lexicons.get(LANGUAGE.tuning.axis, ""),
-        tasks=language_tasks,
-        tuning=as_json(LANGUAGE.tuning),
-        prompts=PROMPTS,
-        forms="--forms" if LANGUAGE.forms else "",
-        device=CONFIG.device,
-        determinism=CONFIG.determinism,
-        states=STATES,
+        start=start,
+        how=lambda w: how(w.method),
+        words=lambda w: LANGUAGE.words(w.model),
+        weights=lambda w: LANGUAGE.folder(w.model),
+        base=lambda w, input: folder_or_file(input.base),
+        lexicon=CONFIG.language.lexicons.get(CONFIG.language.tuning.axis, ""),
+        tasks=lambda w: LANGUAGE.tasks(w.model),
+        tuning=as_json(CONFIG.language.tuning),
+        prompts=LANGUAGE.prompts,
+        forms=LANGUAGE.forms,
     shell:
-        "python -m equitune --log {log:q} --minutes {resources.runtime}"
-        " --determinism {params.determinism} language tune --base {params.base:q}"
-        " --model {wildcards.model} --method {wildcards.method} --lexicon {params.lexicon:q}"
-        " --text {input.text:q} --test {input.test:q} {params.tasks} --tuning {params.tuning:q}"
-        " --seed {wildcards.seed} {params.prompts} {params.forms} --device {params.device}"
-        " --state-folder {params.states:q} --output {output.manifest:q}"
+        COMMANDS.train(
+            "language tune --base {params.base:q} --model {wildcards.model}"
+            " --method {wildcards.method} --lexicon {params.lexicon:q} --text {input.text:q}"
+            " --test {input.test:q} {params.tasks} --tuning {params.tuning:q}"
+            " --seed {wildcards.seed} {params.prompts} {params.forms}"
+            " --output {output.manifest:q}"
+        )
+
+
+rule count_pronouns:
+    input:
+        lambda w: LANGUAGE.methods("samples.jsonl", w.model, w.seed),
+    output:
+        f"{LANGUAGE_CELL}/pronouns.csv",
+    log:
+        "results/logs/count_pronouns/{model}_{seed}.log",
+    benchmark:
+        "results/benchmarks/count_pronouns/{model}_{seed}.tsv"
+    conda:
+        "../../envs/equitune.yaml"
+    params:
+        words=lambda w: LANGUAGE.words(w.model),
+        prompts=LANGUAGE.prompts,
+        axes=lambda w: LANGUAGE.axes(w.model),
+    shell:
+        COMMANDS.run(
+            "language pronouns {input:q} --axes {params.axes:q} --seed {wildcards.seed}"
+            " {params.prompts} --output {output:q}"
+        )

@@ -1,35 +1,47 @@
 # Compositional generalization: SCAN split -> dataset -> pretrained -> tuned -> evaluated -> table.
 localrules:  # two seconds: a job of its own would wait longer than that
-    scan_dataset,
+    build_scan_dataset,
+
+
+SCAN_FILES = [
+    "results/tables/scan.csv",
+    "results/findings/scan.html",
+    *catalogue.asked_for("scan"),
+]
 
 
 rule scan:
     input:
-        "results/tables/scan.csv",
-        "results/figures/scan_accuracy.svg",
+        SCAN_FILES,
+        page_of("scan"),
 
 
-rule scan_dataset:
+rule build_scan_dataset:
     input:
-        train="results/scan/{task}/train.txt",
-        test="results/scan/{task}/test.txt",
+        train=lambda w: SCAN.lines(w.task, "train"),
+        test=lambda w: SCAN.lines(w.task, "test"),
     output:
         "results/scan/{task}/seed{seed}/dataset.safetensors",
     log:
-        "results/logs/scan_dataset/{task}_{seed}.log",
+        "results/logs/build_scan_dataset/{task}_{seed}.log",
+    benchmark:
+        "results/benchmarks/build_scan_dataset/{task}_{seed}.tsv"
     conda:
         "../../envs/equitune.yaml"
-    threads: 1
     params:
-        fraction=SCAN.validation_fraction,
-        subset=option("--subset", SCAN.subset),
+        fraction=CONFIG.scan.validation_fraction,
+        subset=option("--subset", CONFIG.scan.subset),
+        permutations=lambda w: SCAN.checked(w.task),
     shell:
-        "python -m equitune --log {log:q} scan dataset --train {input.train:q}"
-        " --test {input.test:q} --task {wildcards.task} --seed {wildcards.seed}"
-        " --validation-fraction {params.fraction} {params.subset} --output {output:q}"
+        COMMANDS.run(
+            "scan dataset --train {input.train:q} --test {input.test:q}"
+            " --task {wildcards.task} --seed {wildcards.seed}"
+            " --validation-fraction {params.fraction} {params.subset} {params.permutations}"
+            " --output {output:q}"
+        )
 
 
-rule scan_pretrain:
+rule pretrain_scan:
     input:
         dataset="results/scan/{task}/seed{seed}/dataset.safetensors",
     output:
@@ -37,90 +49,88 @@ rule scan_pretrain:
         config=f"{SCAN_CELL}/pretrained/identity/config.json",
         manifest=f"{SCAN_CELL}/pretrained/identity/manifest.json",
     log:
-        "results/logs/scan_pretrain/{task}_{architecture}_{seed}.log",
+        "results/logs/pretrain_scan/{task}_{architecture}_{seed}.log",
     benchmark:
-        "results/benchmarks/scan_pretrain/{task}_{architecture}_{seed}.tsv"
+        "results/benchmarks/pretrain_scan/{task}_{architecture}_{seed}.tsv"
     conda:
         "../../envs/equitune.yaml"
-    threads: 1
+    threads: RANKS
     resources:
-        mem_mb=per_attempt(2000),
+        mem_mb=per_attempt(2000 * RANKS),
         runtime=60,
-        gpu=GPU,
+        gpu=GPUS,
     params:
-        model=as_json(SCAN.model),
-        training=lambda w: as_json(SCAN.pretraining[w.architecture]),
-        device=CONFIG.device,
-        determinism=CONFIG.determinism,
-        states=STATES,
+        start=start,
+        model=changed("--model", CONFIG.scan.model),
+        training=lambda w: as_json(CONFIG.scan.pretraining[w.architecture]),
     shell:
-        "python -m equitune --log {log:q} --minutes {resources.runtime}"
-        " --determinism {params.determinism} scan pretrain --dataset {input.dataset:q}"
-        " --architecture {wildcards.architecture} --seed {wildcards.seed}"
-        " --model {params.model:q} --training {params.training:q} --device {params.device}"
-        " --state-folder {params.states:q} --output {output.model:q}"
+        COMMANDS.train(
+            "scan pretrain --dataset {input.dataset:q}"
+            " --architecture {wildcards.architecture} --seed {wildcards.seed}"
+            " {params.model} --training {params.training:q}"
+            " --output {output.model:q}"
+        )
 
 
-rule scan_tune:
+rule tune_scan:
     input:
         dataset="results/scan/{task}/seed{seed}/dataset.safetensors",
-        pretrained=rules.scan_pretrain.output.model,
-        config=rules.scan_pretrain.output.config,
-        manifest=rules.scan_pretrain.output.manifest,
+        pretrained=rules.pretrain_scan.output.model,
+        config=rules.pretrain_scan.output.config,
     output:
         model=f"{SCAN_CELL}/{{method}}/{{group}}/model.safetensors",
         config=f"{SCAN_CELL}/{{method}}/{{group}}/config.json",
         manifest=f"{SCAN_CELL}/{{method}}/{{group}}/manifest.json",
     log:
-        "results/logs/scan_tune/{task}_{architecture}_{method}_{group}_{seed}.log",
+        "results/logs/tune_scan/{task}_{architecture}_{method}_{group}_{seed}.log",
     benchmark:
-        "results/benchmarks/scan_tune/{task}_{architecture}_{method}_{group}_{seed}.tsv"
+        "results/benchmarks/tune_scan/{task}_{architecture}_{method}_{group}_{seed}.tsv"
     wildcard_constraints:
-        method="|".join(m for m in configuration.SCAN_METHODS if m != "pretrained"),
+        method=one_of(*(m for m in METHODS if not METHODS[m].head_only)),
     conda:
         "../../envs/equitune.yaml"
-    threads: 1
+    threads: RANKS
     resources:
-        mem_mb=per_attempt(2000),
+        mem_mb=per_attempt(2000 * RANKS),
         runtime=60,
-        gpu=GPU,
+        gpu=GPUS,
     params:
-        permutation=scan_permutation,
-        training=lambda w: as_json(SCAN.tuning[w.architecture]),
-        device=CONFIG.device,
-        determinism=CONFIG.determinism,
-        states=STATES,
+        start=start,
+        how=lambda w: how(w.method),
+        permutation=lambda w: SCAN.permutation(w.group),
+        training=lambda w: SCAN.training(w.architecture, w.method),
     shell:
-        "python -m equitune --log {log:q} --minutes {resources.runtime}"
-        " --determinism {params.determinism} scan tune --dataset {input.dataset:q}"
-        " --pretrained {input.pretrained:q} --method {wildcards.method}"
-        " --group {wildcards.group} --permutation {params.permutation:q}"
-        " --seed {wildcards.seed} --training {params.training:q} --device {params.device}"
-        " --state-folder {params.states:q} --output {output.model:q}"
+        COMMANDS.train(
+            "scan tune --dataset {input.dataset:q} --pretrained {input.pretrained:q}"
+            " --method {wildcards.method} --group {wildcards.group}"
+            " --permutation {params.permutation:q} --seed {wildcards.seed}"
+            " --training {params.training:q}"
+            " --output {output.model:q}"
+        )
 
 
 # one job a cell: decoding takes seconds, starting a job takes as long
-rule scan_evaluate:
+rule evaluate_scan:
     input:
-        models=scan_models,
+        models=lambda w: SCAN.models(w.task, w.architecture, w.seed),
         dataset="results/scan/{task}/seed{seed}/dataset.safetensors",
     output:
         f"{SCAN_CELL}/evaluation.csv",
     log:
-        "results/logs/scan_evaluate/{task}_{architecture}_{seed}.log",
+        "results/logs/evaluate_scan/{task}_{architecture}_{seed}.log",
+    benchmark:
+        "results/benchmarks/evaluate_scan/{task}_{architecture}_{seed}.tsv"
     conda:
         "../../envs/equitune.yaml"
-    threads: 1
     resources:
         mem_mb=per_attempt(2000),
         runtime=per_attempt(30),
         gpu=GPU,
     params:
-        permutation=lambda w: as_json(SCAN.permutations[SCAN.groups[w.task][0]]),
-        device=CONFIG.device,
-        determinism=CONFIG.determinism,
+        permutation=lambda w: SCAN.reference(w.task),
     shell:
-        "python -m equitune --log {log:q} --determinism {params.determinism}"
-        " scan evaluate {input.models:q}"
-        " --dataset {input.dataset:q} --permutation {params.permutation:q}"
-        " --device {params.device} --output {output:q}"
+        COMMANDS.compute(
+            "scan evaluate {input.models:q} --dataset {input.dataset:q}"
+            " --permutation {params.permutation:q}"
+            " --output {output:q}"
+        )

@@ -1,171 +1,155 @@
-# Tables from the runs' rows.
-localrules:
-    scan_table,
-    image_table,
-    image_elements,
-    image_examples,
-    image_gains_table,
-    image_forecast_table,
-    claims,
-    provenance,
-    packages,
-
-
-rule scan_table:
-    input:
+# Tables from the runs' rows. Each is made by the command of its name; a new one is a line here.
+SCAN_TABLE, IMAGE_TABLE, LANGUAGE_TABLE = (
+    catalogue.CATEGORIES[name] for name in ("scan", "image", "language")
+)
+ABOUT = "Claims and provenance"
+# its name, what it is made of, category in the report, caption there, what it shows
+TABLES = [
+    (
+        "scan",
         expand(
             f"{SCAN_CELL}/evaluation.csv",
-            task=SCAN.tasks,
-            architecture=SCAN.architectures,
-            seed=SCAN.seeds,
+            task=CONFIG.scan.tasks,
+            architecture=CONFIG.scan.architectures,
+            seed=CONFIG.scan.seeds,
         ),
-    output:
-        table=report(
-            "results/tables/scan.csv",
-            category="Compositional generalization",
-            caption="../report/scan_table.rst",
-            labels={"what": "all runs", "kind": "table"},
-        ),
-        summary=report(
-            "results/tables/scan_summary.csv",
-            category="Compositional generalization",
-            caption="../report/scan_summary.rst",
-            labels={"what": "mean, sd and n over seeds", "kind": "table"},
-        ),
-    log:
-        "results/logs/scan_table.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    shell:
-        "python -m equitune --log {log:q} results table scan {input:q}"
-        " --output {output.table:q} --summary {output.summary:q}"
-
-
-rule image_table:
-    input:
+        (SCAN_TABLE, "scan_table", "all runs"),
+    ),
+    (
+        "image",
         image_parts("evaluation.csv"),
-    output:
-        table=report(
-            "results/tables/image.csv",
-            category="Image classification",
-            caption="../report/image_table.rst",
-            labels={"what": "all runs", "kind": "table"},
-        ),
-        summary=report(
-            "results/tables/image_summary.csv",
-            category="Image classification",
-            caption="../report/image_summary.rst",
-            labels={"what": "mean, sd and n over seeds", "kind": "table"},
-        ),
-    log:
-        "results/logs/image_table.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    shell:
-        "python -m equitune --log {log:q} results table image {input:q}"
-        " --output {output.table:q} --summary {output.summary:q}"
-
-
-rule image_elements:
-    input:
+        (IMAGE_TABLE, "image_table", "all runs"),
+    ),
+    (
+        "image_elements",
         image_parts("elements.csv"),
-    output:
-        report(
-            "results/tables/image_elements.csv",
-            category="Image classification",
-            caption="../report/image_elements.rst",
-            labels={"what": "accuracy for each group element", "kind": "table"},
-        ),
-    log:
-        "results/logs/image_elements.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    shell:
-        "python -m equitune --log {log:q} results table image-elements {input:q}"
-        " --output {output:q}"
-
-
-rule image_examples:
-    input:
-        image_parts("examples.csv"),
-    output:
-        "results/tables/image_examples.csv",  # pictures in letters: for the figures, not the report
-    log:
-        "results/logs/image_examples.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    shell:
-        "python -m equitune --log {log:q} results table image-examples {input:q}"
-        " --output {output:q}"
-
-
-rule image_gains_table:
-    input:
+        (IMAGE_TABLE, "image_elements", "accuracy for each group element"),
+    ),
+    # pictures in letters: for the figures, not the report
+    ("image_examples", image_parts("examples.csv"), None),
+    (
+        "image_gains",
         image_parts("scores.csv"),
-    output:
-        report(
-            "results/tables/image_gains.csv",
-            category="Image classification",
-            caption="../report/image_gains_table.rst",
-            labels={"what": "does equi-tuning win, and by how much", "kind": "table"},
+        (IMAGE_TABLE, "image_gains_table", "does equi-tuning win, and by how much"),
+    ),
+    (
+        "regard",
+        language_parts("regard.csv"),
+        (LANGUAGE_TABLE, "language_regard_table", "regard of each demographic"),
+    ),
+    (
+        "fairness",
+        language_parts("fairness.csv"),
+        (LANGUAGE_TABLE, "language_fairness_table", "gaps, distances, perplexity"),
+    ),
+    (
+        "regard_scorer",
+        available(LANGUAGE.wheels, LANGUAGE.accuracies),
+        (LANGUAGE_TABLE, "language_scorer", "accuracy of the regard scorers"),
+    ),
+    (
+        "language_texts",
+        language_parts("texts.csv"),
+        (LANGUAGE_TABLE, "language_texts", "texts, demographics side by side"),
+    ),
+    (
+        "language_pronouns",
+        language_parts("pronouns.csv", LANGUAGE.with_pronouns),
+        (LANGUAGE_TABLE, "language_pronouns_table", "agreement of pronouns"),
+    ),
+    (
+        "language_tuning",
+        available(LANGUAGE.wheels, LANGUAGE.tuned),
+        (
+            LANGUAGE_TABLE,
+            "language_tuning_table",
+            "perplexity and fairness while tuned",
         ),
-    log:
-        "results/logs/image_gains_table.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
-    shell:
-        "python -m equitune --log {log:q} results table image-gains {input:q}"
-        " --output {output:q}"
+    ),
+]
+# tables with a second one beside them: mean, sd and n over seeds
+SUMMARIES = {
+    "scan": (SCAN_TABLE, "scan_summary", "mean, sd and n over seeds"),
+    "image": (IMAGE_TABLE, "image_summary", "mean, sd and n over seeds"),
+    "regard": (
+        LANGUAGE_TABLE,
+        "language_regard_summary",
+        "regard: mean, sd and n over seeds",
+    ),
+    "fairness": (
+        LANGUAGE_TABLE,
+        "language_fairness_summary",
+        "gaps: mean, sd and n over seeds",
+    ),
+}
 
 
-rule image_forecast_table:
+for file, rows, place in TABLES:
+
+    rule:
+        name:
+            f"tabulate_{file}"
+        input:
+            rows,
+        output:
+            **{
+                "summary": shown_table(f"{name}_summary", where)
+                for name, where in SUMMARIES.items()
+                if name == file
+            },
+            table=shown_table(file, place),
+        log:
+            f"results/logs/tabulate_{file}.log",
+        benchmark:
+            f"results/benchmarks/tabulate_{file}.tsv"
+        localrule: True
+        conda:
+            "../../envs/equitune.yaml"
+        params:
+            table=file,
+            summary=lambda w, output: option("--summary", output.get("summary", "")),
+        shell:
+            COMMANDS.run(
+                "results table {params.table} {input:q} --output {output.table:q}"
+                " {params.summary}"
+            )
+
+
+localrules:
+    tabulate_image_forecast,
+    test_claims,
+    tabulate_packages,
+
+
+rule tabulate_image_forecast:
     input:
         # no names: Snakemake takes none for files of which some depend on a checkpoint
-        image_parts(*(f"forecast/{group}.csv" for group in IMAGE.groups)),
+        image_parts(*(f"forecast/{group}.csv" for group in CONFIG.image.groups)),
         image_parts("scores.csv"),
     output:
-        report(
-            "results/tables/image_forecast.csv",
-            category="Image classification",
-            caption="../report/image_forecast_table.rst",
-            labels={"what": "gains foretold and measured", "kind": "table"},
+        shown_table(
+            "image_forecast",
+            (IMAGE_TABLE, "image_forecast_table", "gains foretold and measured"),
         ),
     log:
-        "results/logs/image_forecast_table.log",
+        "results/logs/tabulate_image_forecast.log",
+    benchmark:
+        "results/benchmarks/tabulate_image_forecast.tsv"
     conda:
         "../../envs/equitune.yaml"
-    threads: 1
     params:
         parts=lambda w, input: [x for x in input if Path(x).name != "scores.csv"],
         scores=lambda w, input: option(
             "--scores", *(x for x in input if Path(x).name == "scores.csv")
         ),
     shell:
-        "python -m equitune --log {log:q} results table image-forecast {params.parts:q}"
-        " {params.scores} --output {output:q}"
+        COMMANDS.run(
+            "results table image_forecast {params.parts:q} {params.scores}"
+            " --output {output:q}"
+        )
 
 
-# what no table shows and a claim needs to know
-SETTINGS = {
-    "image.weights": IMAGE.weights,
-    "image.subset": IMAGE.subset,
-    "image.images_seen": min(
-        IMAGE.tuning[name].steps * IMAGE.tuning[name].batch_size
-        for name in IMAGE.architectures
-    ),
-    **{
-        f"language.scorer.{model}": SCORERS[own.scorer].kind
-        for model, own in LANGUAGE_OF.items()
-    },
-}
-
-
-rule claims:
+rule test_claims:
     input:
         scan="results/tables/scan.csv",
         image="results/tables/image.csv",
@@ -174,61 +158,117 @@ rule claims:
         claims=CLAIMS,
         published=PUBLISHED,
     output:
-        report(
-            "results/tables/claims.csv",
-            category="Claims and provenance",
-            caption="../report/claims.rst",
-            labels={"what": "the papers' claims, tested", "kind": "table"},
-        ),
+        shown_table("claims", (ABOUT, "claims", "the papers' claims, tested")),
     log:
-        "results/logs/claims.log",
+        "results/logs/test_claims.log",
+    benchmark:
+        "results/benchmarks/test_claims.tsv"
     conda:
         "../../envs/equitune.yaml"
-    threads: 1
     params:
         tables=lambda w, input: Path(input.scan).parent,
-        settings=json.dumps(SETTINGS),
-    shell:
-        "python -m equitune --log {log:q} results claims --tables {params.tables:q}"
-        " --claims {input.claims:q} --published {input.published:q}"
-        " --settings {params.settings:q} --output {output:q}"
-
-
-rule provenance:
-    input:
-        rules.scan_table.input,
-        rules.image_table.input,
-        language_bases,
-    output:
-        report(
-            "results/tables/provenance.csv",
-            category="Claims and provenance",
-            caption="../report/provenance.rst",
-            labels={"what": "commit, device, versions", "kind": "table"},
+        # what no table shows and a claim needs to know
+        settings=json.dumps(
+            {
+                "image.weights": CONFIG.image.weights,
+                "image.subset": CONFIG.image.subset,
+                "image.images_seen": IMAGE.images_seen(),
+                **LANGUAGE.scorer_kinds(),
+            }
         ),
-    log:
-        "results/logs/provenance.log",
-    conda:
-        "../../envs/equitune.yaml"
-    threads: 1
     shell:
-        "python -m equitune --log {log:q} results table provenance {input:q} --output {output:q}"
+        COMMANDS.run(
+            "results claims --tables {params.tables:q} --claims {input.claims:q}"
+            " --published {input.published:q} --settings {params.settings:q} --output {output:q}"
+        )
 
 
-rule packages:
+# what was found, in words: a part of the report's first page for each experiment, and the claims
+FINDINGS = {
+    "scan": ["scan"],
+    "image": ["image", "image_gains"],
+    "language": ["fairness"],
+    "claims": ["claims"],
+}
+
+
+for part, tables in FINDINGS.items():
+
+    rule:
+        name:
+            f"word_{part}"
+        input:
+            [f"results/tables/{table}.csv" for table in tables],
+        output:
+            report(
+                f"results/findings/{part}.html",
+                category=catalogue.CATEGORIES.get(part, ABOUT),
+                caption="../report/findings.rst",
+                labels={
+                    "what": f"{catalogue.CATEGORIES.get(part, 'Claims')}, in words",
+                    "kind": "text",
+                },
+            ),
+        log:
+            f"results/logs/word_{part}.log",
+        benchmark:
+            f"results/benchmarks/word_{part}.tsv"
+        localrule: True
+        conda:
+            "../../envs/equitune.yaml"
+        params:
+            part=part,
+            tables=lambda w, input: Path(input[0]).parent,
+        shell:
+            COMMANDS.run(
+                "results page {params.part} --tables {params.tables:q} --output {output:q}"
+            )
+
+
+# of all models that were trained, and of an experiment's own for its page
+OF_MODELS = {
+    "scan": rules.tabulate_scan.input,
+    "image": rules.tabulate_image.input,
+    "language": LANGUAGE.bases(),
+}
+
+
+for name, parts, place in [
+    ("provenance", [*OF_MODELS.values()], ABOUT),
+    *(
+        (f"provenance_{each}", parts, catalogue.CATEGORIES[each])
+        for each, parts in OF_MODELS.items()
+    ),
+]:
+
+    rule:
+        name:
+            f"tabulate_{name}"
+        input:
+            parts,
+        output:
+            shown_table(name, (place, "provenance", "commit, device, versions")),
+        log:
+            f"results/logs/tabulate_{name}.log",
+        benchmark:
+            f"results/benchmarks/tabulate_{name}.tsv"
+        localrule: True
+        conda:
+            "../../envs/equitune.yaml"
+        shell:
+            COMMANDS.run("results provenance {input:q} --output {output:q}")
+
+
+rule tabulate_packages:
     input:
         NOTES,
     output:
-        report(
-            "results/tables/packages.csv",
-            category="Claims and provenance",
-            caption="../report/packages.rst",
-            labels={"what": "packages used and left out", "kind": "table"},
-        ),
+        shown_table("packages", (ABOUT, "packages", "packages used and left out")),
     log:
-        "results/logs/packages.log",
+        "results/logs/tabulate_packages.log",
+    benchmark:
+        "results/benchmarks/tabulate_packages.tsv"
     conda:
         "../../envs/equitune.yaml"
-    threads: 1
     shell:
-        "python -m equitune --log {log:q} packages {input:q} --output {output:q}"
+        COMMANDS.run("packages {input:q} --output {output:q}")

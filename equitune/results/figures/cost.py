@@ -1,8 +1,7 @@
-"""The figures of what everything costs; they know rows of cost.csv and no benchmark."""
+"""The figures of what everything costs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import cycle, product
-from typing import Any
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -11,14 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
+from equitune.methods import METHODS
 from equitune.results.figures import parts
 from equitune.results.figures.image import ARCHITECTURES
-from equitune.results.style import METHODS, PUBLISHED, look
+from equitune.results.style import PUBLISHED, look
 
 EXPERIMENTS = {"scan": "SCAN", "image": "images", "language": "language"}
 # names, in the order of drawing
 WORK = ("pretraining", "equi-tuning", "evaluation", "sample", "sample, shared stream", "generate")
-OURS, PLAIN, GREY = METHODS["equitune"][1], METHODS["pretrained"][1], "#666666"
+PLAIN_NAME = "plain"
+OURS, PLAIN, GREY = METHODS["equitune"].colour, METHODS["pretrained"].colour, "#666666"
 LINES = {  # what is measured against |G|: how its line is drawn, its marker, its name
     "forward pass": ("-", "o", "forward pass"),
     "training step": ("--", "s", "training step"),
@@ -95,25 +96,30 @@ def cost_order(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     shown = _measured(cost, ["order", "memory"])
     shown = shown[shown["numerator"].isin(LINES)]
     models = parts.in_order(shown["model"], ARCHITECTURES)
-    # one method, so shades of its colour
-    colours = dict(zip(models, cycle([parts.pale(OURS), OURS]), strict=False))
     titles = {"order": "time", "memory": "peak memory of a training step"}
+    # one panel per model: the lines of two would lie on one another
+    panels = [
+        (benchmark, model, rows)
+        for benchmark, model in product(titles, models)
+        if len(rows := parts.where(shown, benchmark=benchmark, model=model))
+    ]
     with look():
-        figure = Figure(figsize=(7.6, 3.6))
-        for axis, (benchmark, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
-            here = parts.where(shown, benchmark=benchmark)
+        figure = Figure(figsize=(3.4 * len(panels), 3.6))
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axis, (benchmark, model, here) in zip(axes, panels, strict=True):
             orders = sorted(set(here["order"]))
             axis.plot(orders, orders, ":", color=GREY, lw=1.2, label="|G|")
-            for model, (what, style) in product(models, LINES.items()):
-                rows = parts.where(here, model=model, numerator=what).sort_values("order")
+            for what, style in LINES.items():
+                rows = parts.where(here, numerator=what).sort_values("order")
                 if len(rows):
-                    _line(axis, rows, style, colours[model], ARCHITECTURES.get(model, model))
-            axis.set_title(f"{title}, {' and '.join(dict.fromkeys(here['setting']))}")
+                    _line(axis, rows, style)
+            said = [ARCHITECTURES.get(model, model), *dict.fromkeys(here["setting"])]
+            axis.set_title(f"{titles[benchmark]}\n{', '.join(said)}")
             axis.set_xlabel("order of the group, |G|")
             axis.set_ylabel("relative to the plain model")
             axis.set_xticks(orders)
             axis.set_ylim(bottom=0)
-            axis.legend(loc="upper left", fontsize=7)
+            axis.legend(loc="upper left")
         figure.tight_layout()
     return figure, shown
 
@@ -133,48 +139,57 @@ def cost_peers(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """
     shown = cost[cost["benchmark"].isin(["peer_rate", "peer_error"])]
     measured = _measured(shown, ["peer_rate", "peer_error"])
+    settings = [name.partition(",")[0] for name in dict.fromkeys(measured["setting"])]
     names = parts.in_order(measured["numerator"], ["EquiTuned"])
-    settings = list(dict.fromkeys(measured["setting"]))
+    # a line each, so that none hides another
+    places = {
+        (setting, name): -float(row)
+        for row, (setting, name) in enumerate(product(settings, [PLAIN_NAME, *names]))
+    }
     panels = {
-        "peer_rate": ("ratio", "images a second, over the plain network's"),
+        "peer_rate": ("ratio", "images a second,\nover the plain network's"),
         "peer_error": ("value", "largest relative error over the turns"),
     }
     with look():
-        figure = Figure(figsize=(7.2, 3.4))
-        for axis, (benchmark, (column, label)) in zip(
-            figure.subplots(1, 2), panels.items(), strict=True
-        ):
+        figure = Figure(figsize=(7.2, 1.1 + 0.22 * len(places)))
+        grid = figure.subplots(1, 2, sharey=True)
+        for axis, (benchmark, (column, label)) in zip(grid, panels.items(), strict=True):
             here = parts.where(measured, benchmark=benchmark)
-            for name, marker in zip(names, parts.MARKERS, strict=False):
-                rows = parts.where(here, numerator=name)
-                at = rows["setting"].map(settings.index)
-                ours = name == "EquiTuned"
-                colour, filling = (OURS, OURS) if ours else (PUBLISHED, "white")
-                axis.plot(at, rows[column], marker, color=colour, mfc=filling, ms=6, label=name)
-            _plain(axis, here, settings, 1 if column == "ratio" else None)
-            axis.set_xticks(range(len(settings)), [name.partition(",")[0] for name in settings])
-            axis.set_xlim(-0.5, len(settings) - 0.5)
-            axis.set_xlabel("side of the images")
-            axis.set_ylabel(label)
-        figure.axes[0].set_ylim(0, 1.15)
-        figure.axes[1].set_yscale("log")
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        for name in dict.fromkeys(shown["numerator"]):
-            if name not in names:
-                handles.append(Line2D([], [], ls=""))
-                labels.append(f"{name}: not installed")
-        parts.explain(figure, handles, "ResNet-18, four turns", labels)
+            _peers(axis, here, places, column)
+            for edge in range(len(names) + 1, len(places), len(names) + 1):
+                axis.axhline(0.5 - edge, color="#bbbbbb", lw=0.6)
+            parts.sideways(axis, places.values(), [f"{size}, {name}" for size, name in places])
+            axis.set_ylim(0.5 - len(places), 0.5)
+            axis.set_title(f"ResNet-18, four turns\nn = {parts.span(here['n'])} rounds")
+            axis.set_xlabel(label)
+        grid[0].set_xlim(
+            0, 1.05 * max(1, parts.where(measured, benchmark="peer_rate")["high"].max())
+        )
+        grid[1].set_xscale("log")
+        grid[1].tick_params(axis="y", labelleft=False)
+        absent = [name for name in dict.fromkeys(shown["numerator"]) if name not in names]
+        if absent:
+            handles = [Line2D([], [], ls="", label=f"{name}: not installed") for name in absent]
+            parts.explain(figure, handles, "left out")
         figure.tight_layout()
     return figure, shown
 
 
-FIGURES: Mapping[str, Callable[[pd.DataFrame], tuple[Figure, pd.DataFrame]]] = {
-    "cost_loop": cost_loop,
-    "cost_floor": cost_floor,
-    "cost_order": cost_order,
-    "cost_peers": cost_peers,
-    "cost_state": cost_state,
-}
+def _peers(
+    axis: Axes, rows: pd.DataFrame, places: Mapping[tuple[str, str], float], column: str
+) -> None:
+    """Draw each network in its line: the plain one as a stroke, the others with their range."""
+    for row in rows.to_dict("records"):
+        setting, name = row["setting"].partition(",")[0], row["numerator"]
+        plain = 1.0 if column == "ratio" else row["denominator_value"]
+        axis.plot(plain, places[setting, PLAIN_NAME], "|", color=PLAIN, ms=9, mew=2)
+        colour = OURS if name == "EquiTuned" else PUBLISHED
+        at = places[setting, name]
+        if column == "ratio":
+            axis.hlines(at, row["low"], row["high"], color=colour, lw=1.5)
+        axis.plot(
+            row[column], at, "D", color=colour, mfc=colour if colour == OURS else "white", ms=5
+        )
 
 
 def _measured(cost: pd.DataFrame, benchmarks: Sequence[str]) -> pd.DataFrame:
@@ -192,9 +207,7 @@ def _measured(cost: pd.DataFrame, benchmarks: Sequence[str]) -> pd.DataFrame:
     return rows
 
 
-def _line(
-    axis: Axes, rows: pd.DataFrame, style: tuple[str, str, str], colour: Any, model: str
-) -> None:
+def _line(axis: Axes, rows: pd.DataFrame, style: tuple[str, str, str]) -> None:
     """Draw ratios against the order of the group, medians with their ranges."""
     line, marker, name = style
     axis.errorbar(
@@ -202,18 +215,19 @@ def _line(
         rows["ratio"],
         yerr=[rows["ratio"] - rows["low"], rows["high"] - rows["ratio"]],
         fmt=line + marker,
-        color=colour,
+        color=OURS,
+        mfc=OURS if line == "-" else "white",
         ms=4,
         lw=1.2,
         capsize=2,
-        label=f"{model}, {name}",
+        label=name,
     )
 
 
 def _list(
     cost: pd.DataFrame, benchmarks: Sequence[str], label: str, text: Callable[[float], str]
 ) -> tuple[Figure, pd.DataFrame]:
-    """Draw ratios as a list, a panel an experiment: median, range, and the aim where there is one.
+    """Draw ratios as a list, one panel per experiment: median, range, and the aim, if any.
 
     Args:
         cost: rows of cost.csv.
@@ -277,12 +291,3 @@ def _points(axis: Axes, rows: pd.DataFrame, text: Callable[[float], str]) -> Non
     for y, ratio in zip(ys, rows["ratio"], strict=True):
         place = axis.get_yaxis_transform()  # in a column at the right of the panel
         axis.text(1.03, y, text(ratio), va="center", fontsize=8, transform=place)
-
-
-def _plain(axis: Axes, rows: pd.DataFrame, settings: Sequence[str], ratio: float | None) -> None:
-    """Draw the plain network of each setting as a short line: at a ratio, or at its own value."""
-    for place, setting in enumerate(settings):
-        value = parts.where(rows, setting=setting)["denominator_value"].iloc[0]
-        at = value if ratio is None else ratio
-        label = None if place else "plain"
-        axis.plot([place - 0.25, place + 0.25], [at, at], color=PLAIN, lw=2, label=label)

@@ -5,23 +5,25 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from equitune.methods import METHODS
 from equitune.results.figures import parts
 from equitune.results.figures.image import ARCHITECTURES
-from equitune.results.style import METHODS, look
+from equitune.results.style import look
 
 GREY = "#666666"
 Z = 1.96  # of a 95 % interval, in standard errors
-# what was measured: column, its error, marker, what it is
+# what was measured: column, its error, whether points are filled, what it is
 MEASURED = (
-    ("averaged_gain", "averaged_error", "o", "same weights, averaged over the group"),
-    ("tuned_gain", "tuned_error", "s", "equi-tuned instead of fine-tuned"),
+    ("averaged_gain", "averaged_error", True, "filled: same weights, averaged over the group"),
+    ("tuned_gain", "tuned_error", False, "open: equi-tuned instead of fine-tuned"),
 )
 CELL = ["dataset", "architecture", "group"]
 
 
 def image_gains(gains: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Draw the gain in accuracy on moved images with its interval, a panel a cell.
+    """Draw the gain in accuracy on moved images with its interval, one panel per cell.
 
     Args:
         gains: rows of results/tables/image_gains.csv; of none an empty panel says so.
@@ -63,7 +65,7 @@ def image_gains(gains: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 def image_forecast(forecasts: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Draw measured gains in the Brier score against those foretold without labels.
 
-    A point a seed, with 95 % intervals; on the dashed line the two are equal.
+    One point per seed, with 95 % intervals; on the dashed line the two are equal.
 
     Args:
         forecasts: rows of results/tables/image_forecast.csv.
@@ -77,15 +79,18 @@ def image_forecast(forecasts: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     if forecasts.empty:
         raise ValueError("the table has no rows, so there is nothing to draw: run snakemake")
     cells = list(forecasts.groupby(CELL, sort=True))
-    palette = [colour for _, colour in METHODS.values()]
-    colours = list(dict.fromkeys(palette))[1:]
+    colours = list(dict.fromkeys(method.colour for method in METHODS.values()))[1:]
     with look():
         figure = Figure(figsize=(4.8, 4.2))
         axis = figure.subplots()
         for place, (names, rows) in enumerate(cells):
-            colour = colours[place % len(colours)]
-            axis.plot([], [], "o", color=colour, label=_title(names))
-            for gain, error, marker, _ in MEASURED:
+            # a marker a cell too, to be told in grey
+            colour, marker = (
+                colours[place % len(colours)],
+                parts.MARKERS[place % len(parts.MARKERS)],
+            )
+            axis.plot([], [], marker, color=colour, label=_title(names))
+            for gain, error, filled, _ in MEASURED:
                 axis.errorbar(
                     rows["forecast"],
                     rows[gain],
@@ -93,19 +98,20 @@ def image_forecast(forecasts: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
                     yerr=Z * rows[error],
                     fmt=marker,
                     color=colour,
-                    mfc=colour if marker == "o" else "white",
+                    mfc=colour if filled else "white",
                     ms=5,
                     lw=0.8,
                 )
-        for _, _, marker, label in MEASURED:
-            fill = GREY if marker == "o" else "white"
-            axis.plot([], [], marker, color=GREY, mfc=fill, label=label)
+        for *_, filled, label in MEASURED:
+            axis.plot([], [], "o", color=GREY, mfc=GREY if filled else "white", label=label)
         ends = (
             min(axis.get_xlim()[0], axis.get_ylim()[0], 0),
             max(axis.get_xlim()[1], axis.get_ylim()[1]),
         )
         axis.plot(ends, ends, "--", color=GREY, lw=0.8, zorder=0, label="as foretold")
         axis.set(xlim=ends, ylim=ends)
+        for each in (axis.xaxis, axis.yaxis):
+            each.set_major_locator(MaxNLocator(5))  # so that their numbers keep apart
         axis.grid(axis="x", visible=True)
         axis.set_xlabel("foretold before training, without labels:\nBrier score saved")
         axis.set_ylabel("measured on moved test images:\nBrier score saved")
@@ -115,17 +121,19 @@ def image_forecast(forecasts: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 
 
 def _panel(axis: Axes, rows: pd.DataFrame, against: list[str]) -> None:
-    """Draw one cell: a line a method, on it an interval for each method it is compared with."""
+    """Draw one cell: one line per method, on it an interval for each method it is compared with."""
     methods = [name for name in METHODS if name in set(rows["method"])]
     for place, other in enumerate(against):
         here = rows[rows["against"] == other]
         ys = here["method"].map(methods.index) + 0.22 * (place - (len(against) - 1) / 2)
-        name, colour = METHODS[other]
+        name, colour = METHODS[other].label, METHODS[other].colour
         axis.hlines(ys, 100 * here["low"], 100 * here["high"], color=colour, lw=1.5)
         axis.plot(100 * here["gain"], ys, "o", color=colour, ms=5, label=name)
+        for y in ys:
+            parts.at_the_edge(axis, [y], [name])
     axis.axvline(0, color=GREY, lw=0.8, ls="--")
     axis.set_ylim(len(methods) - 0.5, -0.5)
-    parts.sideways(axis, range(len(methods)), [METHODS[name][0] for name in methods])
+    parts.sideways(axis, range(len(methods)), [METHODS[name].label for name in methods])
 
 
 def _height(rows: pd.DataFrame) -> float:

@@ -1,4 +1,4 @@
-"""The gaps in regard that language models leave, by both scorers; it knows no model."""
+"""The gaps in regard that language models leave, by both scorers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,7 +43,7 @@ def language_gaps(
         truth: rows of results/tables/truth.csv, which planted gaps are computed from.
 
     Returns:
-        The figure, and the numbers it shows, a row a point.
+        The figure, and the numbers it shows, one row per point.
 
     Raises:
         ValueError: no rows, a method that is not known, a pair that is none, or a model with
@@ -81,6 +81,7 @@ def language_gaps(
             at = bottom + y + (height - y.max() - 1) / 2
             for place, point, pair in zip(at, row.to_dict("records"), pairs, strict=True):
                 _point(axis, place, point, looks, pair if len(set(pairs)) > 1 else "")
+            parts.at_the_edge(axis, at, [_who(point, looks) for point in row.to_dict("records")])
             middles.append(bottom + height / 2)
             said = pairs[0] if len(set(pairs)) == 1 else "largest difference of a pair"
             names.append(f"{' × '.join(cell.values())}\n{said}")
@@ -141,6 +142,11 @@ def _pair(pair: Any) -> list[str]:
             "see results/README.md"
         )
     return names
+
+
+def _who(row: Mapping[Any, Any], looks: Looks) -> str:
+    """Return whose gap a row is, as the legend says it."""
+    return str(looks[row["model"], row["method"]]["label"]) if row["method"] else "planted"
 
 
 def _point(axis: Axes, y: float, row: dict[Any, Any], looks: Looks, pair: str) -> None:

@@ -1,16 +1,19 @@
-"""The figures of image classification; they know rows of the image tables and no model."""
+"""The figures of image classification."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from equitune.groups import DihedralGroup
+from equitune.config.image_groups import IMAGE_GROUPS
+from equitune.methods import METHODS
 from equitune.results.figures import parts
-from equitune.results.style import METHODS, PUBLISHED, look
+from equitune.results.style import PUBLISHED, look
 from equitune.results.tables import IMAGE_KEYS
 
 ARCHITECTURES = {
@@ -22,13 +25,13 @@ ARCHITECTURES = {
     "efficientnet_lite0": "EfficientNet-Lite0",
     "efficientnet_lite0_frozen": "EfficientNet-Lite0, frozen",
 }
-LINES = ("-", "--", ":", "-.")
+ACROSS = 2  # panels side by side, as wide as the report has room for
 GREY = "#666666"
 LETTER = 0.085  # width of a letter in inches
 
 
 def image_accuracy(images: pd.DataFrame, published: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Draw accuracy on upright images beside that on moved ones, a panel a dataset.
+    """Draw accuracy on upright images beside that on moved ones, one panel per dataset.
 
     Args:
         images: rows of results/tables/image.csv.
@@ -56,6 +59,7 @@ def image_accuracy(images: pd.DataFrame, published: pd.DataFrame) -> tuple[Figur
         explained = [
             (Patch(fc=parts.pale(GREY)), "pale: upright images"),
             (Patch(fc=GREY), "solid: each moved by a random group element"),
+            parts.POINT,
         ]
         parts.legend(figure, bars, explained)
         figure.tight_layout()
@@ -96,13 +100,15 @@ def image_cost(images: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             axis.set_ylim(0, 1.15 * images[measure].max())
             if relative:
                 axis.axhline(1, color=GREY, lw=0.8, ls="--")
-        parts.legend(figure, bars)
+        parts.legend(figure, bars, [parts.POINT])
         figure.tight_layout()
     return figure, bars[[*IMAGE_KEYS, "measure", "mean", "sd", "n"]]
 
 
 def image_rotation(elements: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Draw accuracy against the group element that moved the images, a line a method.
+    """Draw accuracy at each group element, one panel per model, in it the methods side by side.
+
+    Every point stands above the name of its own element.
 
     Args:
         elements: rows of results/tables/image_elements.csv.
@@ -116,32 +122,43 @@ def image_rotation(elements: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     parts.check(elements)
     keys = [*IMAGE_KEYS, "measured_by", "element"]
     points = parts.cells(elements, keys, ["accuracy"])
-    architectures = parts.in_order(elements["architecture"], ARCHITECTURES)
-    rows = list(dict.fromkeys(zip(points["dataset"], points["measured_by"], strict=True)))
+    panels = [
+        {"dataset": dataset, "measured_by": group, "architecture": architecture}
+        for dataset, group in dict.fromkeys(
+            zip(points["dataset"], points["measured_by"], strict=True)
+        )
+        for architecture in parts.in_order(
+            parts.where(points, dataset=dataset, measured_by=group)["architecture"], ARCHITECTURES
+        )
+    ]
+    here = [parts.where(points, **panel) for panel in panels]
+    names = [element_names(each["measured_by"].iloc[0], each["element"]) for each in here]
+    widths = [len(parts.series(each)) * (len(n) + 1) for each, n in zip(here, names, strict=True)]
+    across = min(len(panels), ACROSS)
+    down = -(-len(panels) // across)
     with look():
-        most = elements.groupby("measured_by")["element"].nunique().max()
-        # as wide as the names of the elements need, and the titles
-        title = len(max(elements["dataset"], key=len)) + _longest(architectures)
-        width = max(0.7 * most, LETTER * title + 0.5)
-        figure = Figure(figsize=(0.8 + len(architectures) * width, 0.4 + 2.4 * len(rows)))
-        axes = figure.subplots(len(rows), len(architectures), sharey=True, squeeze=False)
-        for (dataset, group), line in zip(rows, axes, strict=True):
-            names = element_names(group, parts.where(elements, measured_by=group)["element"])
-            for architecture, axis in zip(architectures, line, strict=True):
-                cell = {"dataset": dataset, "measured_by": group, "architecture": architecture}
-                runs = parts.where(elements, **cell)
-                _lines(axis, runs, parts.where(points, **cell), names)
-                model = ARCHITECTURES.get(architecture, architecture)
-                number = parts.seeds(runs, keys) if len(runs) else "no runs"
-                axis.set_title(f"{_spaced(dataset)}, {model}\n({number})")
-                axis.set_xlabel(
-                    "test images rotated by"
-                    if group == "rotate90"
-                    else f"test images moved by ({group})"
-                )
-                parts.fractions(axis, room=False)
-            line[0].set_ylabel("accuracy on the test set")
-        parts.legend(figure, points)
+        size = (0.8 + across * max(0.14 * max(widths), 2.6), 0.3 + 3.2 * down)
+        figure = Figure(figsize=size)
+        axes = figure.subplots(down, across, sharey=True, squeeze=False)
+        for place, (panel, cells, own) in enumerate(zip(panels, here, names, strict=True)):
+            axis, group = axes.flat[place], panel["measured_by"]
+            runs = parts.where(elements, **panel)
+            _turned(axis, runs, cells, own)
+            model = ARCHITECTURES.get(panel["architecture"], panel["architecture"])
+            axis.set_title(f"{_spaced(panel['dataset'])}, {model}\n({parts.seeds(runs, keys)})")
+            axis.set_xlabel(
+                "test images rotated by, and method"
+                if group == "rotate90"
+                else f"test images moved by ({group}), and method"
+            )
+            parts.fractions(axis, room=False)
+            if place % across == 0:
+                axis.set_ylabel("accuracy on the test set")
+        for axis in axes.flat[len(panels) :]:
+            axis.remove()
+        mean = Line2D([], [], color=GREY, lw=3), "line: mean over the seeds"
+        said = mean, parts.POINT
+        parts.explain(figure, [h for h, _ in said], "this run", [label for _, label in said])
         figure.tight_layout()
     return figure, points[[*keys, "mean", "sd", "n"]]
 
@@ -150,19 +167,10 @@ def element_names(group: str, elements: Iterable[str]) -> dict[str, str]:
     """Return what a reader calls the elements that occur, in the order of their group.
 
     Args:
-        group: "rotate90", "rotate_flip" or "flip"; elements of another keep their names.
+        group: of `IMAGE_GROUPS`; elements of another keep their names.
         elements: names as in `equitune.groups`.
     """
-    # "mirrored, 90°" is rs: first the mirror image, then the turn
-    turns = {
-        name: ("mirrored,\n" if "s" in name else "") + f"{90 * (k % 4)}°"
-        for k, name in enumerate(DihedralGroup(4).names)
-    }
-    known = {
-        "rotate90": turns,
-        "rotate_flip": turns,
-        "flip": {"e": "upright", "r": "mirrored"},
-    }.get(group, {})
+    known = IMAGE_GROUPS[group].elements if group in IMAGE_GROUPS else {}
     return {name: known.get(name, name) for name in parts.in_order(elements, known)}
 
 
@@ -185,48 +193,54 @@ def _panels(
     for axis, dataset in zip(axes, datasets, strict=True):
         rows = parts.where(images, dataset=dataset)
         here = parts.where(summary, dataset=dataset)
+        architectures = parts.in_order(rows["architecture"], ARCHITECTURES)
         parts.bars(axis, rows, here, architectures, measures, text)
         known = [] if values is None else _published(parts.where(values, dataset=dataset))
         names = [ARCHITECTURES.get(name, name) for name in architectures]
         parts.published(axis, names, known)
-        axis.set_title(f"{_spaced(dataset)} ({parts.seeds(rows, IMAGE_KEYS)})")
+        size = parts.tested(rows, "images")
+        axis.set_title(f"{_spaced(dataset)} ({parts.seeds(rows, IMAGE_KEYS)}{size})")
     return figure
 
 
 def _published(values: pd.DataFrame) -> list[tuple[float, str, str, str]]:
-    """Value, label, marker and colour of published rows: a marker an architecture."""
+    """Value, label, marker and colour of published rows: a marker a model, to be told in grey."""
     values = values.fillna({"architecture": ""})  # not every source names one
-    markers = dict(zip(dict.fromkeys(values["architecture"]), cycle(parts.MARKERS), strict=False))
     drawn = []
     columns = [values[name] for name in ("value", "method", "architecture", "source")]
-    for value, method, architecture, source in zip(*columns, strict=True):
-        name, colour = METHODS.get(method, (method, PUBLISHED))
+    for row, marker in zip(zip(*columns, strict=True), cycle(parts.MARKERS), strict=False):
+        value, method, architecture, source = row
+        known = METHODS.get(method)
+        name, colour = (known.label, known.colour) if known else (method, PUBLISHED)
         model = ARCHITECTURES.get(architecture, architecture)
-        drawn.append(
-            (value, f"{name} {model}".rstrip() + f", {source}", markers[architecture], colour)
-        )
+        drawn.append((value, f"{name} {model}".rstrip() + f", {source}", marker, colour))
     return drawn
 
 
-def _lines(axis: Axes, runs: pd.DataFrame, points: pd.DataFrame, names: dict[str, str]) -> None:
-    """Draw one panel: a line a method and group, seeds as points, side by side at each element."""
-    here = parts.series(points)
-    for place, (method, group, label, nth) in enumerate(here):
-        colour, style = METHODS[method][1], LINES[nth % len(LINES)]
-        shift = 0.3 * ((place + 0.5) / len(here) - 0.5)
+def _turned(axis: Axes, runs: pd.DataFrame, points: pd.DataFrame, names: dict[str, str]) -> None:
+    """Draw one panel: for each method and group its elements, means as lines, seeds as points."""
+    ticks: dict[float, str] = {}
+    below: dict[float, str] = {}
+    for place, (method, group, label, _) in enumerate(parts.series(points)):
+        left = place * (len(names) + 1)
         rows = parts.where(runs, method=method, group=group)
-        # mirror images are no rotations: the line does not lead on to them
-        for mirrored in (False, True):
-            xs = {name: x for x, name in enumerate(names) if ("s" in name) == mirrored}
-            means = [parts.where(rows, element=name)["accuracy"].mean() for name in xs]
-            line = [x + shift for x in xs.values()]
-            axis.plot(line, means, style, color=colour, lw=1.5, label=label)
-        at = rows["element"].map({name: x + shift for x, name in enumerate(names)})
-        axis.plot(
-            at, rows["accuracy"], "o", color=colour, mec="black", mew=0.4, ms=4, clip_on=False
-        )
-    axis.set_xticks(range(len(names)), [*names.values()])
-    axis.set_xlim(-0.4, len(names) - 0.6)
+        for x, (element, name) in enumerate(names.items(), start=left):
+            values = parts.where(rows, element=element)["accuracy"]
+            mean = values.mean()  # nothing is drawn where there is none
+            axis.plot([x - 0.3, x + 0.3], [mean, mean], color=METHODS[method].colour, lw=3)
+            axis.plot([x] * len(values), values, ".", color="black", ms=4, clip_on=False)
+            ticks[x] = name.replace("\n", " ")
+        if place % 2:
+            axis.axvspan(left - 1, left + len(names), color="#f2f2f2", lw=0, zorder=0)
+        below[left + 0.5 * (len(names) - 1)] = label.replace(" ", "\n")
+    axis.set_xticks([*ticks], [*ticks.values()], rotation=90, fontsize=7)
+    axis.tick_params(axis="x", length=0)
+    axis.set_xlim(-1, max(ticks) + 1)
+    longest = 3.9 * max(map(len, ticks.values()))  # in points, of letters of this size
+    for middle, label in below.items():
+        offset: dict[str, Any] = {"xytext": (0, -longest - 10), "textcoords": "offset points"}
+        axis.annotate(label, (middle, 0), **offset, ha="center", va="top", fontsize=7)
+    axis.xaxis.labelpad = 10 * max(label.count("\n") + 1 for label in below.values()) + 16
 
 
 def _longest(architectures: Iterable[str]) -> int:

@@ -15,20 +15,28 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from equitune.config import REGARD_LABELS
+from equitune.methods import METHODS
 from equitune.results.figures import parts
-from equitune.results.style import METHODS, REGARD, look
+from equitune.results.style import REGARD, look
 from equitune.results.tables import FAIRNESS_KEYS, REGARD_KEYS, UNSCORED, summarize
 
 AXES, TASKS = ("gender", "race", "orientation"), ("respect", "occupation")
 BREAKS = "\n"
 EMBEDDED = "small"  # the model whose corpus was made with known shares
 MODELS = {"published": "published\ntexts"}  # texts of a GPT-2, scored here
-MANY_MODELS = 2  # with more, the panels of the tasks stand one below another
 BAR = 0.21  # width of a bar in inches, the space beside it included
+# sizes in inches: of a row of panels, its margins, and how high a panel is
+WIDEST, SIDE, ABOVE, BELOW, HIGH = 11.0, 0.55, 0.8, 0.55, 1.8
 GAP, BREAK = 0.45, 1.1  # space between methods and between models, in bars
 SMALL = 7  # font size
 LETTER = 3.9  # and the width of its letters, in points
-FILLS = dict(zip(TASKS, (None, "white"), strict=True))  # of the tasks' points
+# how the points of the tasks are filled: the known ones first, then others in alphabetical order
+FILLS: tuple[dict[str, Any], ...] = (
+    {"mfc": None},
+    {"mfc": "white"},
+    *({"fillstyle": side, "markerfacecoloralt": "white"} for side in ("left", "right")),
+    *({"fillstyle": side, "markerfacecoloralt": "white"} for side in ("top", "bottom")),
+)
 PALE = {label: parts.pale(colour) for label, colour in REGARD.items()}  # of published shares
 # how the points of a model and method look
 Looks = dict[tuple[str, str], dict[str, Any]]
@@ -39,7 +47,7 @@ Block = tuple[str, bool, list[tuple[str, pd.DataFrame]]]
 def language_regard(
     regard: pd.DataFrame, published: pd.DataFrame, truth: pd.DataFrame | None = None
 ) -> tuple[Figure, pd.DataFrame]:
-    """Draw shares of regard as stacked bars, demographics side by side, a panel an axis and task.
+    """Draw regard as stacked bars, demographics side by side; one panel per axis and task.
 
     Below a bar stands in how many of its texts the scorer recognised anything, where these are few.
 
@@ -63,33 +71,22 @@ def language_regard(
         (axis, task): _blocks(parts.where(shown, axis=axis, task=task), told_by)
         for axis in axes
         for task in tasks
+        if len(parts.where(shown, axis=axis, task=task))
     }
-    across = len(tasks) if regard["model"].nunique() <= MANY_MODELS else 1
-    down = len(panels) // across
-    # bars are as wide in every panel, so a column is as wide as its fullest panel
-    extents = [sum(map(_extent, blocks)) for blocks in panels.values()]
-    widths = [max(extents[place::across]) for place in range(across)]
-    names = map(_bar, shown["demographic"], shown["unscored"])
-    upright = LETTER * max(map(len, names)) / 72
     with look():
-        figure = Figure(figsize=(BAR * sum(widths) + 0.6 * across + 0.4, (2.8 + upright) * down))
-        grid = figure.subplots(down, across, sharey=True, squeeze=False, width_ratios=widths)
-        for place, ((cell, blocks), axis) in enumerate(zip(panels.items(), grid.flat, strict=True)):
+        figure, drawn = _rows(panels)
+        for axis, (cell, blocks) in zip(drawn, panels.items(), strict=True):
             _stacks(axis, blocks)
-            axis.set_xlim(-0.8, widths[place % across] - 0.8)
             parts.fractions(axis, room=True)
             runs = parts.where(regard, axis=cell[0], task=cell[1])
             counts = runs.groupby([*REGARD_KEYS])["n"].sum()
             said = f"n = {parts.span(counts)} texts a bar" if len(runs) else "no texts"
-            axis.set_title(f"{' × '.join(cell)} ({said})", loc="left", pad=10)
-        for axis in grid[:, 0]:
-            axis.set_ylabel("share of the texts")
+            axis.set_title(f"{' × '.join(cell)}\n({said})", loc="left", pad=10)
         # from the top of a bar down
         handles = [Patch(fc=REGARD[label], label=label) for label in reversed(REGARD_LABELS)]
         if "published" in set(shown["kind"]):
             handles.append(Patch(fc=parts.pale("#666666"), label="pale: as published"))
         parts.explain(figure, handles, "regard")
-        figure.tight_layout()
     return figure, shown
 
 
@@ -116,6 +113,8 @@ def language_fairness(fairness: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         "perplexity": perplexity.dropna(subset="perplexity"),
     }
     looks = series(pd.concat(measured.values()))
+    names = [*TASKS, *(task for task in tasks if task not in TASKS)]
+    fills = dict(zip(names, cycle(FILLS), strict=False))
     axes = parts.in_order(fairness["axis"], AXES)
     with look():
         height = 0.8 + max(0.2 * (len(tasks) + 0.5) * len(looks), 0.5)
@@ -126,7 +125,7 @@ def language_fairness(fairness: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
                 here = parts.where(table, axis=name)
                 for y, ((model, method), style) in enumerate(looks.items()):
                     runs = parts.where(here, model=model, method=method)
-                    _dots(axis, y, runs, measure, style)
+                    _dots(axis, y, runs, measure, style, fills)
                 number = parts.seeds(here, FAIRNESS_KEYS) if len(here) else "nothing measured"
                 axis.set_title(f"{name} ({number})")
                 axis.set_ylim(len(looks) - 0.4, -0.6)
@@ -136,7 +135,7 @@ def language_fairness(fairness: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             parts.sideways(row[0], range(len(looks)), [each["label"] for each in looks.values()])
             parts.sideways(row[1], range(len(looks)), [""] * len(looks))
         dot: dict[str, Any] = {"marker": "D", "color": "#666666", "ls": ""}
-        handles = [Line2D([], [], **dot, mfc=FILLS.get(task), label=task) for task in tasks]
+        handles = [Line2D([], [], **dot, **fills[task], label=task) for task in tasks]
         parts.explain(figure, handles, "contexts, at the left")
         figure.tight_layout()
     summaries = [summarize(table, FAIRNESS_KEYS, [name]) for name, table in measured.items()]
@@ -186,7 +185,10 @@ def _blocks(shown: pd.DataFrame, told_by: Mapping[str, str]) -> list[Block]:
             rows = parts.where(shown, kind=kind, model=model)
             named = {"planted": "planted", "published": f"as published\n{model}"}
             methods = [
-                (METHODS.get(method, (method,))[0], parts.where(rows, method=method))
+                (
+                    METHODS[method].label if method in METHODS else method,
+                    parts.where(rows, method=method),
+                )
                 for method in parts.in_order(rows["method"], METHODS)
             ]
             heading = named.get(kind, MODELS.get(model, model))
@@ -194,6 +196,47 @@ def _blocks(shown: pd.DataFrame, told_by: Mapping[str, str]) -> list[Block]:
                 heading += f"{', ' if BREAKS in heading else BREAKS}scorer: {told_by[model]}"
             blocks.append((heading, kind == "published", methods))
     return blocks
+
+
+def _rows(panels: Mapping[tuple[str, str], list[Block]]) -> tuple[Figure, list[Axes]]:
+    """Place the panels of an axis side by side, those without room in a further row.
+
+    A bar is as wide in every panel, and each is as wide as its bars.
+    """
+    extents = {cell: sum(map(_extent, blocks)) for cell, blocks in panels.items()}
+    rows: list[list[tuple[str, str]]] = []
+    for cell, extent in extents.items():
+        taken = sum(BAR * extents[other] + SIDE for other in rows[-1]) if rows else 0
+        if not rows or rows[-1][0][0] != cell[0] or taken + BAR * extent > WIDEST:
+            rows.append([])
+        rows[-1].append(cell)
+    width = max(sum(BAR * extents[cell] + SIDE for cell in row) for row in rows)
+    below = [BELOW + max(_upright(panels[cell]) for cell in row) for row in rows]
+    height = sum(ABOVE + HIGH + each for each in below)
+    figure, axes, top = Figure(figsize=(width, height)), [], height
+    for row, room in zip(rows, below, strict=True):
+        left, top = SIDE, top - ABOVE - HIGH
+        for cell in row:
+            place = left / width, top / height, BAR * extents[cell] / width, HIGH / height
+            axis = figure.add_axes(place)
+            axis.set_xlim(-0.8, extents[cell] - 0.8)
+            axis.tick_params(axis="y", labelleft=cell == row[0])
+            axis.set_ylabel("share of the texts" if cell == row[0] else "")
+            axes.append(axis)
+            left += BAR * extents[cell] + SIDE
+        top -= room
+    return figure, axes
+
+
+def _upright(blocks: Sequence[Block]) -> float:
+    """Return the room in inches that the names below a panel's bars take."""
+    bars = [rows for *_, methods in blocks for _, rows in methods]
+    names = [
+        _bar(*pair)
+        for rows in bars
+        for pair in zip(rows["demographic"], rows["unscored"], strict=True)
+    ]
+    return LETTER * max(map(len, names), default=0) / 72
 
 
 def _extent(block: Block) -> float:
@@ -236,14 +279,22 @@ def _stacks(axis: Axes, blocks: Sequence[Block]) -> None:
     axis.grid(axis="x", visible=False)
 
 
-def _dots(axis: Axes, y: float, runs: pd.DataFrame, measure: str, style: dict[str, Any]) -> None:
+def _dots(
+    axis: Axes,
+    y: float,
+    runs: pd.DataFrame,
+    measure: str,
+    style: dict[str, Any],
+    fills: Mapping[str, dict[str, Any]],
+) -> None:
     """Draw the seeds' values of one series, each task in a line of its own, with their means."""
     tasks = parts.in_order(runs["task"], TASKS)
     for place, task in enumerate(tasks):
         values = parts.where(runs, task=task)[measure]
         at = y + 0.36 * (place - (len(tasks) - 1) / 2)
         # a value of 0 lies on the edge
-        axis.plot(values, [at] * len(values), **style, mfc=FILLS.get(task), zorder=3, clip_on=False)
+        fill = fills.get(task, FILLS[0])  # a perplexity is of no task
+        axis.plot(values, [at] * len(values), **style, **fill, zorder=3, clip_on=False)
         parts.beside(axis, values.max(), at, f"{values.mean():.3g}")
 
 
@@ -254,10 +305,10 @@ def series(table: pd.DataFrame) -> Looks:
     return {
         (model, method): {
             "marker": markers[model],
-            "color": METHODS[method][1],
+            "color": METHODS[method].colour,
             "ls": "",
             "ms": 5,
-            "label": f"{MODELS.get(model, model)}, {METHODS[method][0]}".replace("\n", " "),
+            "label": f"{MODELS.get(model, model)}, {METHODS[method].label}".replace("\n", " "),
         }
         for model in markers
         for method in METHODS

@@ -1,4 +1,4 @@
-"""The pictures of a few orbits and what each model sees in every copy; knows no model, no tensor.
+"""The pictures of a few orbits and what each model sees in every copy.
 
 Every size is in inches, as pictures are laid out by hand: a grid of axes would not keep the lines
 of text below them apart.
@@ -20,7 +20,7 @@ from equitune.results.style import RIGHT, WRONG, look
 from equitune.results.tables import IMAGE_KEYS
 
 PICTURE, GAP, LINE = 0.95, 0.3, 0.145  # side of a picture, space beside it, a line of text
-LEFT, TOP, BELOW = 1.75, 0.6, 0.2  # room for the methods' names, for the title, after an image
+LEFT, TOP, BELOW = 1.75, 0.98, 0.2  # room for the methods' names, for the title, after an image
 SMALL = 8  # font size of the predictions
 
 
@@ -35,8 +35,8 @@ def image_orbit(
         architecture: whose models are shown.
 
     Returns:
-        The figure, a row an image and a column an element, and the predictions it shows. Without
-        rows of this dataset and architecture the figure says so.
+        The figure, one row per image and one column per element, and the predictions it shows.
+        Without rows of this dataset and architecture the figure says so.
 
     Raises:
         ValueError: a method that is not known, or a picture that is missing or cannot be read.
@@ -56,6 +56,7 @@ def image_orbit(
         sheet = _Sheet(width, TOP + height * len(images))
         seed = rows["seed"].iloc[0]
         sheet.write(0, 0.1, f"{title}, seed {seed}: predictions for each copy of an image", size=10)
+        sheet.write(0, 0.3, _drawn(rows), size=SMALL)
         for x, name in enumerate(names.values()):
             flat = name.replace("\n", " ")
             sheet.write(LEFT + x * (PICTURE + GAP) + PICTURE / 2, TOP - 0.2, flat, ha="center")
@@ -64,6 +65,7 @@ def image_orbit(
             top = TOP + place * height
             sheet.write(0, top + PICTURE / 2 - 0.16, "true class", color=RIGHT)
             sheet.write(0, top + PICTURE / 2, here["label"].iloc[0], weight="bold", size=10)
+            sheet.write(0, top + PICTURE / 2 + 0.2, _kind(here, next(iter(names))), size=SMALL)
             below = top + PICTURE + 0.06
             for y, (_, _, name, _) in enumerate(models):
                 sheet.write(0, below + y * LINE, name, size=SMALL)
@@ -123,6 +125,24 @@ def _pixels(copies: pd.DataFrame, image: int, element: str) -> Any:
             f"image {image}, element {element}: png holds no picture ({error}): "
             "evaluate the models again"
         ) from error
+
+
+def _drawn(rows: pd.DataFrame) -> str:
+    """Say how the images were chosen; tables of earlier versions do not know from how many."""
+    counts = rows.reindex(columns=["disagree", "test_size"]).iloc[0]
+    among = "the {:.0f} of {:.0f}".format(*counts) if counts.notna().all() else "the"
+    return (
+        f"Drawn at random from {among} test images on whose copies the models disagree:\n"
+        "some that every model gets right as they are, some that one gets wrong; classes in turn"
+    )
+
+
+def _kind(rows: pd.DataFrame, upright: str) -> str:
+    """Say which of the two an image is."""
+    own = parts.where(rows, element=upright)
+    return (
+        "upright: all right" if (own["prediction"] == own["label"]).all() else "upright: one wrong"
+    )
 
 
 def _nothing(title: str) -> Figure:

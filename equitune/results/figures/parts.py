@@ -11,14 +11,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from equitune.names import nearest, show
-from equitune.results.style import METHODS
+from equitune.io.names import nearest, show
+from equitune.methods import METHODS
 from equitune.results.tables import summarize
 
 HATCHES = (None, "//", "xx", "..")
-MARKERS = ("D", "s", "^", "v", "P", "X")
+MARKERS = ("D", "s", "^", "v", "P", "X", "<", ">", "p", "h", "*")
+POINT = (Line2D([], [], marker=".", color="black", ls="", ms=4), "point: one seed")
 MANY_BARS = 4  # in a cluster; with more, the numbers above them stand upright
 
 
@@ -35,7 +37,7 @@ def cells(table: pd.DataFrame, keys: Sequence[str], measures: Sequence[str]) -> 
     """Summarize over seeds, and name the series that the cells belong to.
 
     Args:
-        table: one row a run.
+        table: one row per run.
         keys: columns that tell cells apart, "method" and "group" among them; the first is the
             panel's.
         measures: the columns to average.
@@ -47,7 +49,7 @@ def cells(table: pd.DataFrame, keys: Sequence[str], measures: Sequence[str]) -> 
     summary = summarize(table, keys, measures)
     # first, second … group of each panel share a label
     nth = summary.groupby([keys[0], "method"])["group"].rank(method="dense").astype(int) - 1
-    label = pd.Series([METHODS[method][0] for method in summary["method"]], summary.index)
+    label = pd.Series([METHODS[method].label for method in summary["method"]], summary.index)
     for (method, _), rows in summary.groupby(["method", nth], sort=False):
         if nth[summary["method"] == method].max() > 0:
             label[rows.index] += f" ({' / '.join(dict.fromkeys(rows['group']))})"
@@ -81,6 +83,12 @@ def seeds(table: pd.DataFrame, keys: Sequence[str]) -> str:
     return f"n = {span(counts)} seed{'s' if counts.max() > 1 else ''}"
 
 
+def tested(table: pd.DataFrame, what: str) -> str:
+    """Return the size of the test set as a title says it; tables of earlier versions lack it."""
+    sizes = table.reindex(columns=["test_size"])["test_size"].dropna().astype(int)
+    return f", {span(sizes)} test {what}" if len(sizes) else ""
+
+
 def span(counts: pd.Series) -> str:
     """Return the number that all counts are, or the smallest and the largest."""
     fewest, most = counts.min(), counts.max()
@@ -105,19 +113,24 @@ def bars(
         measures: columns whose bars stand side by side; all but the last are drawn pale.
         text: what is written above a bar.
     """
-    here = series(summary)
-    count = len(here) * len(measures)
+    drawn = {name: series(_measured(where(summary, architecture=name))) for name in clusters}
+    count = max(map(len, drawn.values()), default=0) * len(measures)
     width = 0.8 / max(count, 1)
-    for place, (method, group, label, nth) in enumerate(here):
-        colour = METHODS[method][1]
+    for one in series(summary):
+        method, group, label, nth = one
+        colour = METHODS[method].colour
         for at, architecture in enumerate(clusters):
+            if one not in drawn[architecture]:
+                continue  # what was not run takes no room
             rows = where(table, architecture=architecture, method=method, group=group)
+            first = drawn[architecture].index(one) * len(measures)
+            middle = (len(drawn[architecture]) * len(measures) - 1) / 2
             for which, measure in enumerate(measures):
                 values = rows[measure].dropna()
                 if values.empty:
                     continue
                 solid = which == len(measures) - 1
-                x = at + (place * len(measures) + which - (count - 1) / 2) * width
+                x = at + (first + which - middle) * width
                 axis.bar(
                     x,
                     values.mean(),
@@ -140,6 +153,11 @@ def bars(
                     rotation=90 if count > MANY_BARS else 0,
                 )
     axis.grid(axis="x", visible=False)
+
+
+def _measured(summary: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells that have a number."""
+    return summary[summary["n"] > 0]
 
 
 def pale(colour: str) -> tuple[float, ...]:
@@ -182,7 +200,7 @@ def legend(
     Args:
         figure: its panels are drawn.
         summary: the cells; their labels come first.
-        explained: further handles and what they mean; labels that are no cell's come last.
+        explained: further handles and what they mean; labels that are not a cell's come last.
     """
     handles = {
         label: handle
@@ -195,7 +213,7 @@ def legend(
     explain(
         figure,
         [*(handles[m] for m in measured), *(h for h, _ in explained), *(handles[r] for r in rest)],
-        "this run, and published values" if rest else "this run",
+        "this run, from left to right" + (", and published values" if rest else ""),
         [*measured, *(label for _, label in explained), *rest],
     )
 
@@ -245,6 +263,16 @@ def sideways(axis: Axes, ys: Iterable[float], names: Iterable[str]) -> None:
 def beside(axis: Axes, x: float, y: float, text: str) -> None:
     """Write a few words at the right of a point."""
     axis.annotate(text, (x, y), xytext=(6, 0), textcoords="offset points", va="center", fontsize=7)
+
+
+def at_the_edge(axis: Axes, ys: Iterable[float], names: Iterable[str]) -> None:
+    """Write whose points stand in each line at the right edge, once for lines that follow."""
+    before = None
+    for y, name in zip(ys, names, strict=True):
+        if name != before:
+            place = axis.get_yaxis_transform()
+            axis.text(1.01, y, name, va="center", fontsize=7, transform=place)
+        before = name
 
 
 def ranged(

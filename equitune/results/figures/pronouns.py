@@ -1,4 +1,4 @@
-"""How often a text's first gendered pronoun agrees with its subject; it knows no model."""
+"""How often a text's first gendered pronoun agrees with its subject."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ CELL = ("model", "axis", "task")  # what a row of points is of
 
 
 def language_pronouns(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Draw the share of first pronouns that agree, a row a model and task, a point a method.
+    """Draw the share of first pronouns that agree: one row per model and task, a point per method.
 
     Every seed has its point and its interval. The broken line is where a text does not depend on
     its subject: one half of two demographics. Beside a point stands of how many texts it is.
@@ -27,7 +27,7 @@ def language_pronouns(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         table: rows of results/tables/language_pronouns.csv.
 
     Returns:
-        The figure, and the numbers it shows, a row a point, from top to bottom.
+        The figure, and the numbers it shows, one row per point, from top to bottom.
 
     Raises:
         ValueError: no rows, or a method that is not known.
@@ -59,6 +59,8 @@ def language_pronouns(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             at = bottom + y + (height - y.max() - 1) / 2
             for place, row in zip(at, rows.to_dict("records"), strict=True):
                 _point(axis, place, row, looks)
+            who = [looks[pair]["label"] for pair in zip(rows["model"], rows["method"], strict=True)]
+            parts.at_the_edge(axis, at, who)
             middles.append(bottom + height / 2)
             axis.plot([rows["independent"].iloc[0]] * 2, [bottom, bottom + height], **CHANCE)
             bottom += height

@@ -1,11 +1,12 @@
-"""What tuning does to language models and to their fairness; it knows no model."""
+"""What tuning does to language models and to their fairness."""
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from equitune.methods import METHODS
 from equitune.results.figures import parts
-from equitune.results.style import METHODS, look
+from equitune.results.style import look
 
 # what the group was acting on while a method was trained or measured, before and after
 STAGES = {"plain": ("plain", "plain, tuned"), "equi": ("averaged", "equi-tuned")}
@@ -15,8 +16,8 @@ CELL = ["model", "axis"]
 def language_tuning(tuning: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Draw perplexity on the test text before and after tuning, and fairness at every validation.
 
-    Left, the lower the better: a point a seed. Right, the distance from group-theoretic fairness
-    against the step; that of an exactly fair model is rounding, at every step.
+    Left, the lower the better: one point per seed. Right, the distance from group-theoretic
+    fairness against the step; that of an exactly fair model is rounding, at every step.
 
     Args:
         tuning: rows of results/tables/language_tuning.csv.
@@ -53,7 +54,7 @@ def _perplexity(axis: Axes, rows: pd.DataFrame) -> None:
         own = measured[measured["method"] == method]
         for stage, after in zip(_stages(method), (False, True), strict=True):
             here = own[(own["step"] > 0) == after]["test_perplexity"]
-            axis.plot(here, [len(names)] * len(here), "o", color=METHODS[method][1], ms=5)
+            axis.plot(here, [len(names)] * len(here), "o", color=METHODS[method].colour, ms=5)
             if len(here):
                 parts.beside(axis, here.max(), len(names), f"{here.mean():.2f}")
             names.append(stage)
@@ -64,9 +65,9 @@ def _perplexity(axis: Axes, rows: pd.DataFrame) -> None:
 
 
 def _fairness(axis: Axes, rows: pd.DataFrame) -> None:
-    """Draw the distance from fairness of each method against the step, a line a seed."""
+    """Draw the distance from fairness of each method against the step, one line per seed."""
     for method in parts.in_order(rows["method"], METHODS):
-        name, colour = METHODS[method]
+        name, colour = METHODS[method].label, METHODS[method].colour
         for _, own in rows[rows["method"] == method].sort_values("step").groupby("seed"):
             axis.plot(own["step"], own["counterfactual_tv"], ".-", color=colour, lw=1, label=name)
     axis.set_ylim(bottom=-0.02 * max(rows["counterfactual_tv"].max(), 1e-3))
@@ -76,5 +77,5 @@ def _fairness(axis: Axes, rows: pd.DataFrame) -> None:
 
 def _stages(method: str) -> tuple[str, str]:
     """Return what a method is called before and after tuning."""
-    name = METHODS[method][0]
+    name = METHODS[method].label
     return STAGES.get(method, (name, f"{name}, tuned"))

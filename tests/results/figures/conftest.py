@@ -45,6 +45,7 @@ def images():
             "equivariance_error": 0.0,
             "train_seconds": SECONDS[run["method"]] * (1 + run["seed"]),
             "parameters": 3,
+            "test_size": 270,
         }
         for run in runs(("cifar10", "digits"), (0, 1))
     )
@@ -83,6 +84,8 @@ def examples():
                 "prediction": "9" if wrong else str(image),
                 # in one of the rows of a copy
                 "png": picture(10 * image + place) if run["method"] == "equitune" else None,
+                "disagree": 40,
+                "test_size": 270,
             }
         )
     return pd.DataFrame(rows)

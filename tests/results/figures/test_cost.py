@@ -6,8 +6,17 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from equitune.results import figures, style, tables
-from equitune.results.figures.cost import FIGURES
+from equitune.methods import METHODS
+from equitune.results import style, tables
+from equitune.results.catalogue import COST, FIGURES
+from equitune.results.figures.cost import (
+    cost_floor,
+    cost_loop,
+    cost_order,
+    cost_peers,
+    cost_state,
+)
+from equitune.results.figures.products import LEAST, PANELS, cost_products
 
 MISSING = {"ratio": None, "low": None, "high": None, "n": 0, "value": None}
 
@@ -64,7 +73,7 @@ def labels(figure):
 
 
 def test_a_list_has_median_range_and_aim_of_every_measurement(cost):
-    figure, shown = figures.cost_loop(cost)
+    figure, shown = cost_loop(cost)
     scan, language = figure.axes
     assert (scan.get_title(), language.get_title()) == ("SCAN", "language")
     assert names(scan) == [
@@ -73,7 +82,7 @@ def test_a_list_has_median_range_and_aim_of_every_measurement(cost):
         "LSTM, evaluation, batch 32",
     ]
     rows = list(scan.get_yticks())
-    blue = style.METHODS["equitune"][1]
+    blue = METHODS["equitune"].colour
     assert points(scan, "o", blue) == list(zip((20, 30, 40), rows, strict=True))
     assert points(scan, "|", "#666666") == list(zip((60, 60, 35), rows, strict=True))
     ends = [segment[:, 0].tolist() for segment in scan.collections[0].get_segments()]
@@ -86,54 +95,69 @@ def test_a_list_has_median_range_and_aim_of_every_measurement(cost):
 
 
 def test_one_kind_of_work_is_not_named_in_every_line(cost):
-    floor, state = figures.cost_floor(cost)[0], figures.cost_state(cost)[0]
+    floor, state = cost_floor(cost)[0], cost_state(cost)[0]
     assert names(floor.axes[0]) == names(state.axes[0]) == ["ResNet-18, batch 32"]
     assert [text.get_text() for text in floor.axes[0].texts] == ["1.02"]
     assert [text.get_text() for text in state.axes[0].texts] == ["1.10%"]
 
 
 def test_lines_go_through_the_orders_and_leave_slopes_out(cost):
-    figure, shown = figures.cost_order(cost)
+    figure, shown = cost_order(cost)
     time, memory = figure.axes
-    blue = style.METHODS["equitune"][1]
+    blue = METHODS["equitune"].colour
     assert points(time, "o", blue) == [(1, 1.0), (2, 1.8), (4, 3.4)]
     drawn = [line for line in memory.lines if line.get_marker() == "s"]
     assert [line.get_ydata().tolist() for line in drawn] == [pytest.approx([1.1, 1.18, 1.34])]
     assert [text.get_text() for text in memory.get_legend().get_texts()] == [
         "|G|",
-        "AlexNet, one copy after the other",
+        "one copy after the other",
     ]
+    assert memory.get_title() == "peak memory of a training step\nAlexNet, batch 32"
     assert not shown["numerator"].str.startswith("slope").any()
 
 
 def test_peers_stand_beside_the_plain_network_and_the_missing_one_is_named(cost):
-    figure, shown = figures.cost_peers(cost)
+    figure, shown = cost_peers(cost)
     rate, error = figure.axes
-    assert labels(figure) == ["EquiTuned", "escnn", "plain", "equiadapt: not installed"]
-    assert points(rate, "D", style.METHODS["equitune"][1]) == [(0, 0.3), (1, 0.3)]
-    assert points(rate, "s", style.PUBLISHED) == [(0, 0.95), (1, 0.95)]
-    assert points(error, "s", style.PUBLISHED) == [(0, 2e-7), (1, 2e-7)]
-    plain = [line.get_ydata()[0] for line in error.lines if line.get_marker() == "None"]
-    assert plain == [2.0, 2.0]
-    assert error.get_yscale() == "log"
+    assert labels(figure) == ["equiadapt: not installed"]
+    assert names(rate) == [
+        f"{size} px, {name}" for size in (32, 65) for name in ("plain", "EquiTuned", "escnn")
+    ]
+    rows = list(rate.get_yticks())
+    assert points(rate, "D", METHODS["equitune"].colour) == [(0.3, rows[1]), (0.3, rows[4])]
+    assert points(rate, "D", style.PUBLISHED) == [(0.95, rows[2]), (0.95, rows[5])]
+    assert points(error, "D", style.PUBLISHED) == [(2e-7, rows[2]), (2e-7, rows[5])]
+    plain = METHODS["pretrained"].colour
+    assert set(points(rate, "|", plain)) == {(1.0, rows[0]), (1.0, rows[3])}
+    assert set(points(error, "|", plain)) == {(2.0, rows[0]), (2.0, rows[3])}
+    assert error.get_xscale() == "log"
     assert (shown["n"] == 0).sum() == 2
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", COST)
 def test_a_table_without_measurements_is_one_line(cost, name):
     gone = cost.assign(ratio=float("nan"))
     for table in (gone, cost[:0]):
         with pytest.raises(ValueError, match="the table has no measurement of") as caught:
-            FIGURES[name](table)
+            FIGURES[f"cost_{name}"].draw(table)
         assert "\n" not in str(caught.value)
 
 
-def test_a_second_drawing_has_the_same_bytes(tmp_path, cost):
-    written = []
-    for place in ("first", "second"):
-        for name, draw in FIGURES.items():
-            figure, shown = draw(cost)
-            style.save(figure, tmp_path / place / name, shown)
-        written.append({f.name: f.read_bytes() for f in (tmp_path / place).iterdir()})
-    assert written[0] == written[1]
-    assert len(written[0]) == 15
+def test_products_of_groups_have_time_error_and_distance_side_by_side(cost):
+    with pytest.raises(ValueError, match="no measurement of products"):
+        cost_products(cost)
+    forms = {"all copies": (4.0, 1e-16, 0.4), "additive": (4.2, 0.0, 0.5), "frame": (1.1, 0.0, 0.6)}
+    rows = []
+    for name, numbers in forms.items():
+        for benchmark, number in zip(PANELS, numbers, strict=True):
+            each = row(benchmark, "scan", "LSTM", name, number, "two pairs, 64 commands", 4)
+            rows.append(each | {"value": number, "denominator_value": 0.9})
+    figure, shown = cost_products(pd.DataFrame(rows))
+    time, error, distance = figure.axes
+    assert len(shown) == 9
+    assert names(time)[0] == "LSTM, two pairs, |G| = 4: all copies"
+    blue, pale = METHODS["equitune"].colour, METHODS["frame"].colour
+    assert points(time, "D", blue) == [(4.0, 0)]
+    assert points(distance, "D", pale) == [(0.6, -2)]
+    assert points(error, "D", pale) == [(LEAST, -2)]  # 0 has no place on a logarithmic axis
+    assert points(error, "|", METHODS["pretrained"].colour) == [(0.9, -y) for y in range(3)]

@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from equitune.results import figures, style
+from equitune.results import style
+from equitune.results.figures.orbit import image_orbit
 
 
 def texts(figure):
@@ -11,7 +12,7 @@ def texts(figure):
 
 
 def test_every_copy_has_its_picture_and_every_prediction(examples):
-    figure, shown = figures.image_orbit(examples, "digits", "alexnet")
+    figure, shown = image_orbit(examples, "digits", "alexnet")
     # row by row, in each row the elements from left to right
     greys = [round(float(axis.images[0].get_array()[0, 0, 0]) * 255) for axis in figure.axes]
     assert greys == [40, 41, 42, 43, 70, 71, 72, 73]
@@ -23,7 +24,7 @@ def test_every_copy_has_its_picture_and_every_prediction(examples):
         assert place[0] < box.x0
         assert box.y0 < place[1] < box.y1
     assert rows[4].y1 < rows[0].y0
-    assert texts(figure)[1:5] == ["0°", "90°", "180°", "270°"]
+    assert texts(figure)[2:6] == ["0°", "90°", "180°", "270°"]
     assert texts(figure).count("✓ 4") == texts(figure).count("✓ 7") == 11
     assert texts(figure).count("✗ 9") == 2
     assert texts(figure).count("equi-tuned") == 2
@@ -32,7 +33,7 @@ def test_every_copy_has_its_picture_and_every_prediction(examples):
 
 
 def test_a_wrong_prediction_is_marked_by_colour_and_weight_too(examples):
-    figure, _ = figures.image_orbit(examples, "digits", "alexnet")
+    figure, _ = image_orbit(examples, "digits", "alexnet")
     looks = {
         text.get_text()[0]: (text.get_color(), text.get_fontweight())
         for text in figure.texts
@@ -42,7 +43,7 @@ def test_a_wrong_prediction_is_marked_by_colour_and_weight_too(examples):
 
 
 def test_a_prediction_stands_below_its_own_copy_in_its_methods_line(examples):
-    figure, _ = figures.image_orbit(examples, "digits", "alexnet")
+    figure, _ = image_orbit(examples, "digits", "alexnet")
     wrong = [text for text in figure.texts if text.get_text() == "✗ 9"]
     lines = [text for text in figure.texts if text.get_text() == "fine-tuned"]
     turned = [axis for axis in figure.axes if axis.images[0].get_array()[0, 0, 0] * 255 in (41, 71)]
@@ -57,7 +58,7 @@ def test_each_figure_shows_its_own_architecture(examples):
     other = examples["architecture"] == "resnet18"
     examples["prediction"] = examples["prediction"].mask(other, "3")
     for architecture, name, wrong in (("alexnet", "AlexNet", 0), ("resnet18", "ResNet-18", 24)):
-        figure, shown = figures.image_orbit(examples, "digits", architecture)
+        figure, shown = image_orbit(examples, "digits", architecture)
         assert texts(figure)[0].startswith(f"digits, {name}, seed 0")
         assert texts(figure).count("✗ 3") == wrong
         assert set(shown["architecture"]) == {architecture}
@@ -65,21 +66,33 @@ def test_each_figure_shows_its_own_architecture(examples):
 
 def test_classes_may_be_named_by_words(examples):
     examples = examples.replace({"label": {"4": "bee"}, "prediction": {"4": "bee", "9": "ant"}})
-    figure, _ = figures.image_orbit(examples, "digits", "alexnet")
+    figure, _ = image_orbit(examples, "digits", "alexnet")
     assert texts(figure).count("bee") == 1
     assert texts(figure).count("✓ bee") == 11
     assert texts(figure).count("✗ ant") == 2
 
 
+def test_it_says_how_the_images_were_chosen(examples):
+    figure, _ = image_orbit(examples, "digits", "alexnet")
+    assert texts(figure)[1].startswith("Drawn at random from the 40 of 270 test images on whose")
+    assert texts(figure).count("upright: all right") == 2
+    upright = (examples["image"] == 7) & (examples["element"] == "e")
+    wrong = examples.assign(prediction=examples["prediction"].mask(upright, "1"))
+    figure, _ = image_orbit(wrong, "digits", "alexnet")
+    assert texts(figure).count("upright: one wrong") == 1
+    older, _ = image_orbit(examples.assign(disagree=None), "digits", "alexnet")
+    assert texts(older)[1].startswith("Drawn at random from the test images on whose")
+
+
 def test_only_the_first_seed_is_shown(examples):
     later = examples.assign(seed=5, prediction="8")
-    figure, shown = figures.image_orbit(pd.concat([later, examples]), "digits", "alexnet")
+    figure, shown = image_orbit(pd.concat([later, examples]), "digits", "alexnet")
     assert "✗ 8" not in texts(figure)
     assert set(shown["seed"]) == {0}
 
 
 def test_models_that_never_disagree_leave_a_sentence(examples):
-    figure, shown = figures.image_orbit(examples, "cifar10", "alexnet")
+    figure, shown = image_orbit(examples, "cifar10", "alexnet")
     assert texts(figure) == [
         "cifar10, AlexNet: there is no test image on whose copies the models disagree"
     ]
@@ -92,16 +105,5 @@ def test_a_picture_that_is_none_is_one_line(examples, png):
     spoilt = (examples["image"] == 7) & (examples["element"] == "r2")
     examples["png"] = examples["png"].mask(spoilt, png)
     with pytest.raises(ValueError, match="image 7, element r2: png holds no picture") as caught:
-        figures.image_orbit(examples, "digits", "alexnet")
+        image_orbit(examples, "digits", "alexnet")
     assert "\n" not in str(caught.value)
-
-
-def test_a_second_drawing_has_the_same_bytes(tmp_path, examples):
-    written = []
-    for place in ("first", "second"):
-        figure, shown = figures.image_orbit(examples, "digits", "alexnet")
-        # a name with a dot, as some architectures have, is not cut off
-        style.save(figure, tmp_path / place / "orbit_timm:net.in21k", shown)
-        written.append({f.name: f.read_bytes() for f in (tmp_path / place).iterdir()})
-    assert written[0] == written[1]
-    assert set(written[0]) == {f"orbit_timm:net.in21k.{s}" for s in ("svg", "pdf", "csv")}

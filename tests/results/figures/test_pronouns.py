@@ -4,11 +4,12 @@ import math
 
 import pandas as pd
 import pytest
+from matplotlib.text import Annotation
 
-from equitune.results import figures, style
-from equitune.results.figures.pronouns import CHANCE
+from equitune.methods import METHODS
+from equitune.results.figures.pronouns import CHANCE, language_pronouns
 
-COLOURS = {style.METHODS[name][1]: name for name in ("plain", "equi", "relaxed")}
+COLOURS = {METHODS[name].colour: name for name in ("plain", "equi", "relaxed")}
 
 
 def points(axis):
@@ -34,11 +35,11 @@ def chances(axis):
 
 
 def said(axis):
-    return [text.get_text() for text in axis.texts]
+    return [text.get_text() for text in axis.texts if isinstance(text, Annotation)]
 
 
 def test_a_row_for_each_model_and_task_a_point_for_each_method_and_seed(pronouns):
-    figure, shown = figures.language_pronouns(pronouns.sample(frac=1, random_state=0))
+    figure, shown = language_pronouns(pronouns.sample(frac=1, random_state=0))
     (axis,) = figure.axes
     assert [name.get_text() for name in axis.get_yticklabels()] == [
         "small\ngender × respect",
@@ -61,11 +62,11 @@ def test_a_row_for_each_model_and_task_a_point_for_each_method_and_seed(pronouns
 
 
 def test_the_broken_line_is_one_over_the_number_of_demographics(pronouns):
-    figure, _ = figures.language_pronouns(pronouns)
+    figure, _ = language_pronouns(pronouns)
     assert chances(figure.axes[0]) == [0.5] * 4
     third = pronouns[pronouns["demographic"] == "man"].assign(demographic="other")
     third = third[third["task"] == "occupation"]
-    figure, shown = figures.language_pronouns(pd.concat([pronouns, third]))
+    figure, shown = language_pronouns(pd.concat([pronouns, third]))
     assert chances(figure.axes[0]) == [0.5, 1 / 3] * 2
     assert set(shown[shown["task"] == "occupation"]["independent"]) == {1 / 3}
     assert "independent of the subject" in [
@@ -75,15 +76,15 @@ def test_the_broken_line_is_one_over_the_number_of_demographics(pronouns):
 
 def test_a_point_without_an_interval_says_so(pronouns):
     few = pronouns.assign(with_pronoun=9, share_low=math.nan, share_high=math.nan)
-    figure, _ = figures.language_pronouns(few)
+    figure, _ = language_pronouns(few)
     assert said(figure.axes[0]) == ["n = 9, no interval"] * 14
     none = few.assign(with_pronoun=0, agree=0, share=math.nan)
-    figure, _ = figures.language_pronouns(none)
+    figure, _ = language_pronouns(none)
     assert said(figure.axes[0]) == ["no text with a pronoun"] * 14
 
 
 def test_a_table_without_rows_or_with_an_unknown_method_is_one_line(pronouns):
     with pytest.raises(ValueError, match="has no rows, so there is nothing to draw"):
-        figures.language_pronouns(pronouns[:0])
+        language_pronouns(pronouns[:0])
     with pytest.raises(ValueError, match="unknown method 'equii'; did you mean"):
-        figures.language_pronouns(pronouns.assign(method="equii"))
+        language_pronouns(pronouns.assign(method="equii"))

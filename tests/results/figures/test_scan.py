@@ -5,7 +5,7 @@ import itertools
 import pandas as pd
 import pytest
 
-from equitune.results import figures, style
+from equitune.results.figures.scan import scan_accuracy
 
 ACCURACY = {"pretrained": 0.01, "finetune": 0.02, "equitune": 0.95}
 
@@ -31,7 +31,7 @@ def heights(axis):
 
 
 def test_bars_are_means_and_points_are_seeds(scan, published):
-    figure, shown = figures.scan_accuracy(scan, published)
+    figure, shown = scan_accuracy(scan, published)
     assert len(figure.axes) == 2
     for axis in figure.axes:
         assert heights(axis) == [0.02, 0.02, 0.03, 0.03, 0.96, 0.96]
@@ -44,7 +44,7 @@ def test_bars_are_means_and_points_are_seeds(scan, published):
 
 
 def test_published_values_stand_beside_with_their_source(scan, published):
-    figure, shown = figures.scan_accuracy(scan, published)
+    figure, shown = scan_accuracy(scan, published)
     values = shown[shown["kind"] == "published"]
     assert len(values) == 8
     assert set(values["task"]) == {"add_jump", "around_right"}
@@ -56,7 +56,7 @@ def test_published_values_stand_beside_with_their_source(scan, published):
 
 def test_groups_of_one_method_are_told_apart(scan, published):
     other = scan[scan["method"] == "equitune"].assign(group="verbs", test_accuracy=0.5)
-    figure, _ = figures.scan_accuracy(pd.concat([scan, other]), published)
+    figure, _ = scan_accuracy(pd.concat([scan, other]), published)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "equi-tuned (jump_run)" in labels
     assert "equi-tuned (verbs)" in labels
@@ -66,33 +66,6 @@ def test_groups_of_one_method_are_told_apart(scan, published):
 
 def test_a_table_that_cannot_be_drawn_is_one_line(scan, published):
     with pytest.raises(ValueError, match="the table has no rows"):
-        figures.scan_accuracy(scan[:0], published)
+        scan_accuracy(scan[:0], published)
     with pytest.raises(ValueError, match="unknown method 'fine-tune'; did you mean 'finetune'"):
-        figures.scan_accuracy(scan.replace("finetune", "fine-tune"), published)
-
-
-def test_every_method_of_an_experiment_has_a_colour_of_its_own():
-    language = {"plain", "equi", "relaxed", "relaxed_equizero"}
-    for names in (set(style.METHODS) - language, language | {"equizero"}):
-        colours = [style.METHODS[name][1] for name in names]
-        assert len(set(colours)) == len(colours)
-    drawn = {colour for _, colour in style.METHODS.values()}
-    assert not drawn & {style.RIGHT, style.WRONG, *style.REGARD.values()}
-
-
-def test_a_second_drawing_has_the_same_bytes(tmp_path, scan, published):
-    written = []
-    for place in ("first", "second"):
-        style.save(*_stem(figures.scan_accuracy(scan, published), tmp_path / place / "figure"))
-        written.append([(tmp_path / place / f"figure.{s}").read_bytes() for s in SUFFIXES])
-    assert written[0] == written[1]
-    assert b"<svg" in written[0][0]
-    assert written[0][1].startswith(b"%PDF")
-
-
-SUFFIXES = ("svg", "pdf", "csv")
-
-
-def _stem(drawn, stem):
-    figure, shown = drawn
-    return figure, stem, shown
+        scan_accuracy(scan.replace("finetune", "fine-tune"), published)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from equitune.results import figures
+from equitune.results.figures.tuning import language_tuning
 from equitune.results.tables import TUNING_COLUMNS
 
 
@@ -22,7 +22,7 @@ def tuning():
 
 
 def test_each_stage_is_a_line_of_its_own(tuning):
-    figure, shown = figures.language_tuning(tuning)
+    figure, shown = language_tuning(tuning)
     left = figure.axes[0]
     names = [label.get_text() for label in left.get_yticklabels()]
     assert names == ["plain", "plain, tuned", "averaged", "equi-tuned"]
@@ -34,7 +34,7 @@ def test_each_stage_is_a_line_of_its_own(tuning):
 
 
 def test_the_distance_from_fairness_is_drawn_at_every_step(tuning):
-    figure, _ = figures.language_tuning(tuning)
+    figure, _ = language_tuning(tuning)
     lines = figure.axes[1].lines
     assert [list(line.get_xdata()) for line in lines] == [[0, 10, 20]] * 3
     assert list(lines[0].get_ydata()) == [0.4, 0.5, 0.6]
@@ -45,4 +45,4 @@ def test_the_distance_from_fairness_is_drawn_at_every_step(tuning):
 
 def test_a_table_without_rows_is_one_line(tuning):
     with pytest.raises(ValueError, match="the table has no rows"):
-        figures.language_tuning(tuning.iloc[:0])
+        language_tuning(tuning.iloc[:0])

@@ -1,0 +1,1 @@
+"""Files, downloads and the texts that users write."""

@@ -1,0 +1,157 @@
+"""Arguments of commands, and the models of a cell, as the rules spell them."""
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from equitune.compat import extra
+from equitune.config import GROUPLESS, IDENTITY, Config
+from equitune.methods import METHODS
+from equitune.plan.code import Code
+
+with extra("workflow"):
+    from pydantic.fields import FieldInfo
+
+# set in workflow/rules/place.smk; only the rule that fetches asks the hub
+OURS = 'PYTHONPATH="${EQUITUNE_PATH:-.}" HF_HUB_OFFLINE=1'
+PYTHON = '"${EQUITUNE_PYTHON:-python}"'
+
+
+def option(name: str, *values: object) -> str:
+    """Return an option of a command, once for each value there is, quoted for the shell."""
+    return " ".join(f"{name} {shlex.quote(str(value))}" for value in values if value)
+
+
+def as_json(settings: Any) -> str:
+    """Return a dataclass as one argument of a command, without what is as by default."""
+    return json.dumps(_changed(settings), separators=(",", ":"))
+
+
+def changed(name: str, settings: Any) -> str:
+    """Return a dataclass as an option of a command, nothing where all is as by default."""
+    text = as_json(settings)
+    return "" if text == "{}" else option(name, text)
+
+
+class Commands:
+    """How the commands of the rules begin and end; what is as by default is left out.
+
+    Each ends in a comment with the hash of the code that it runs: Snakemake does again what another
+    command, or other code, has made.
+
+    Args:
+        config: says the device, the level of determinism and the ranks of a training.
+        code: hashes of the commands; None: no comment.
+    """
+
+    def __init__(self, config: Config, code: Code | None = None) -> None:
+        """Work out the options."""
+        level, device, self._ranks = config.determinism, config.device, config.gpus_per_job
+        self._determinism = "" if level == "seeded" else f" --determinism {level}"
+        self._device = "" if device == "auto" else f" --device {device}"
+        self._code = code
+
+    def run(self, text: str, environment: str = "", uses: Iterable[str] = ()) -> str:
+        """Return a command that computes nothing on a device.
+
+        Args:
+            text: the command, with its arguments as the rule knows them.
+            environment: variables that are set for it.
+            uses: as `Code.of`.
+        """
+        return f"{_begin(environment)} {text}{self._end(text, uses)}"
+
+    def python(self, text: str, before: str = "") -> str:
+        """Return how a script of benchmarks/ or a further Snakemake is started.
+
+        Args:
+            text: what Python is told.
+            before: what the shell does before.
+        """
+        return f"{before}{escaped(f'{OURS} {PYTHON}')} {text}"
+
+    def compute(self, text: str) -> str:
+        """Return a command that computes on a device."""
+        return f"{_begin()}{self._determinism} {text}{self._device}{self._end(text)}"
+
+    def start(self, resources: Mapping[str, Any]) -> str:
+        """Return how a training starts: as a process, as ranks, or as ranks on several nodes.
+
+        Args:
+            resources: of the job; `tasks` with `mpi` are nodes, as the SLURM profile gives them.
+        """
+        command = f"{PYTHON} -m equitune"
+        if resources.get("mpi"):
+            nodes = resources.get("tasks")
+            each = f"--nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=1"
+            command = f"{resources.get('mpi')} {each} {command} --ranks {self._ranks}"
+        elif self._ranks > 1:
+            command = f"{command} --ranks {self._ranks}"
+        return f"{OURS} {command}"
+
+    def train(self, text: str) -> str:
+        """Return a command that saves its state in time and resumes from it.
+
+        The rule's `params.start` is what `start` returns.
+        """
+        begin = "{params.start} --log {log:q} --minutes {resources.runtime}"
+        end = f"{self._device} --state-folder results/states{self._end(text)}"
+        return f"{begin}{self._determinism} {text}{end}"
+
+    def _end(self, text: str, uses: Iterable[str] = ()) -> str:
+        return f"  # code {self._code.of(text, uses)}" if self._code else ""
+
+
+def _begin(environment: str = "") -> str:
+    """How each command begins: Python and its variables, as workflow/rules/place.smk sets them.
+
+    No path of this machine is part of it, so that a project that was moved is not run anew; and by
+    hand, in the project's folder, it is the active environment's Python.
+    """
+    begin = f"{OURS} {environment} {PYTHON} -m equitune".replace("  ", " ")
+    return f"{escaped(begin)} --log {{log:q}}"
+
+
+def escaped(text: str) -> str:
+    """Return a text as Snakemake's shell directive takes it whole."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def how(method: str) -> list[Any]:
+    """Return what a method does, for a rule's params: another name or colour changes no result."""
+    shown = ("name", "label", "colour", "experiments")
+    facts = dataclasses.asdict(METHODS[method])
+    return [value for fact, value in facts.items() if fact not in shown]
+
+
+def models(cell: str, methods: Iterable[str], groups: Iterable[str]) -> Iterator[str]:
+    """Yield the models of a cell by method and group, in the order of the configuration.
+
+    Args:
+        cell: its folder.
+        methods: those without a group have the identity's folder.
+        groups: of the other methods.
+    """
+    groups = list(groups)
+    for method in methods:
+        for group in [IDENTITY] if method in GROUPLESS else groups:
+            yield f"{cell}/{method}/{group}/model.safetensors"
+
+
+def _changed(value: Any) -> Any:
+    """Return a dataclass as JSON, without the fields that have their default value."""
+    if not dataclasses.is_dataclass(value):
+        return value
+    changed = {}
+    for field in dataclasses.fields(value):
+        default = field.default
+        if isinstance(default, FieldInfo):  # of pydantic
+            default = default.get_default(call_default_factory=True)
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        own = getattr(value, field.name)
+        if own != default:
+            changed[field.name] = _changed(own)
+    return changed

@@ -1,0 +1,1 @@
+"""How a job runs: training loop, checkpoints, devices, interruption, manifests; no group."""

@@ -1,0 +1,1 @@
+"""Models as folders: config.json and model.safetensors."""

@@ -1,0 +1,51 @@
+"""Options that take settings take the names that the configuration has for them, too."""
+
+import pytest
+import yaml
+
+from equitune.config import ImageSource, Permutation, RegardScorer
+from equitune.io.resources import DEFAULTS
+from equitune.options import lexicons, settings
+
+NAMED = {
+    "language.scorers": RegardScorer,
+    "image.sources": ImageSource,
+    "scan.permutations": Permutation,
+}
+
+
+@pytest.mark.parametrize(("section", "kind"), NAMED.items(), ids=NAMED)
+def test_a_name_stands_for_what_the_default_run_has_under_it(section, kind):
+    part = yaml.safe_load(DEFAULTS.read_text())
+    for key in section.split("."):
+        part = part[key]
+    assert len(part) >= 3
+    for name, values in part.items():
+        assert settings(kind, name, "--option", section) == kind(**values)
+
+
+def test_settings_are_taken_as_before():
+    assert settings(RegardScorer, "{kind: words}", "--scorer", "language.scorers").kind == "words"
+
+
+def test_an_unknown_name_is_one_line():
+    with pytest.raises(
+        ValueError, match=r"--scorer: unknown name 'wrods' in language.scorers; did"
+    ):
+        settings(RegardScorer, "wrods", "--scorer", "language.scorers")
+    with pytest.raises(ValueError, match="--training"):  # names mean nothing there
+        settings(RegardScorer, "words", "--training")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("gender", {"gender": "gender_short"}),
+        ("[gender, race]", {"gender": "gender_short", "race": "race"}),
+        ("{gender: mine.yaml}", {"gender": "mine.yaml"}),
+    ],
+)
+def test_axes_are_names_or_lexicons(text, read):
+    assert lexicons(text) == read
+    with pytest.raises(ValueError, match=r"--axes: unknown name 'gendr' in language.lexicons; did"):
+        lexicons("gendr")

@@ -1,0 +1,71 @@
+"""The workflow as a part of somebody else's, elsewhere, without an activated environment."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.workflow
+DATASET = "results/scan/add_jump/seed0/dataset.safetensors"
+MINE = {"scan": {"tasks": ["add_jump"], "architectures": ["GRU"], "subset": 150}}
+OWN = """
+rule own:
+    output: "own/{method}.txt"
+    shell: "echo path=${{PYTHONPATH:-}} hub=${{HF_HUB_OFFLINE:-}} > {output}"
+"""
+MODULE = """
+module equitune:
+    snakefile: "ROOT/Snakefile"
+    config: config.get("equitune", {})
+
+use rule * from equitune as equitune_*
+"""
+
+
+@pytest.fixture
+def run(root, tmp_path):
+    """A function that runs Snakemake by its path, and nothing else of its environment's."""
+
+    def start(snakefile, settings, *arguments):
+        (tmp_path / "Snakefile").write_text(snakefile.replace("ROOT", str(root)))
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", "--cores", "1", *arguments],
+            cwd=tmp_path,
+            env=kept | {"PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    return start
+
+
+def test_a_module_has_its_own_paths_and_leaves_the_importers_rules_alone(run, tmp_path):
+    text = f'configfile: "config.yaml"\n{OWN}{MODULE}'
+    run(text, {"equitune": MINE}, DATASET, "own/any.txt")
+    assert (tmp_path / DATASET).exists()
+    assert (tmp_path / "own/any.txt").read_text() == "path= hub=\n"
+
+
+@pytest.mark.slow
+def test_a_module_plans_all_experiments(run):
+    text = f'configfile: "config.yaml"\n{MODULE}'
+    said = run(text, {"equitune": {}}, "-n", "equitune_all")
+    assert "equitune_tune_image" in said
+    assert "equitune_retrieve_package" in said
+
+
+@pytest.mark.slow
+def test_it_can_be_included(run, tmp_path):
+    text = f'{OWN}include: "ROOT/Snakefile"\n'
+    run(text, MINE, DATASET, "--configfile", "config.yaml")
+    assert (tmp_path / DATASET).exists()
+    said = run(text, {}, "-n", "scan")
+    assert "tune_scan" in said
