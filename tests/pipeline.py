@@ -27,13 +27,14 @@ CELL = Path("results/scan/add_jump/GRU/seed0")
 class Run:
     """A Snakemake process in a folder, and SLURM's record of its jobs."""
 
-    def __init__(self, root, folder, *arguments, steps=None, path=None):
+    def __init__(self, root, folder, *arguments, steps=None, first=None):
         scan = SCAN | ({"pretraining": {"GRU": steps}} if steps else {})
         override = folder / "override.yaml"
         override.write_text(yaml.safe_dump({"scan": scan}))
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile")]
         command += ["--directory", str(folder), *arguments, "--configfile", str(override)]
-        folders = [*([path] if path else []), Path(sys.executable).parent, os.environ["PATH"]]
+        paths = {"PATH": [str(Path(sys.executable).parent), os.environ["PATH"]]}
+        paths["PYTHONPATH"] = filter(None, [first and str(first), os.getenv("PYTHONPATH")])
         self.folder = folder
         self.log = folder / "snakemake.log"
         with self.log.open("w") as log:
@@ -41,7 +42,7 @@ class Run:
                 command,
                 stdout=log,
                 stderr=log,
-                env=os.environ | {"PATH": os.pathsep.join(map(str, folders))},
+                env=os.environ | {name: os.pathsep.join(each) for name, each in paths.items()},
                 # a shell that runs the tests in the background has them ignore interrupts
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )

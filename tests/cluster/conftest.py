@@ -2,13 +2,21 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from pipeline import CLUSTER, LOCAL, Run
 
 SCRIPT = Path(__file__).with_name("slurm.sh")
+HOOK = """import os, subprocess, sys
+if sys.orig_argv[1:3] == ["-m", "equitune"]:
+    try:
+        os.mkdir("called")
+    except FileExistsError:
+        pass
+    else:
+        subprocess.run(["sh", "-c", {shell!r}])
+"""
 
 
 @pytest.fixture(scope="session")
@@ -61,14 +69,16 @@ def dataset(local, tmp_path):
 
 @pytest.fixture
 def first_time(tmp_path):
-    """Make the rules' python do something else as well when a job calls it for the first time."""
+    """Have the shell do something else as well when a job starts the package for the first time.
+
+    The commands name their Python in full, so it is not found on PATH; but each Python imports
+    `sitecustomize` from PYTHONPATH, which the commands keep.
+    """
 
     def wrap(shell):
-        script = tmp_path / "bin/python"
-        script.parent.mkdir()
-        lines = ["#!/bin/sh", "if mkdir called 2> /dev/null; then", shell, "fi"]
-        script.write_text("\n".join([*lines, f'exec {sys.executable} "$@"\n']))
-        script.chmod(0o755)
-        return script.parent
+        folder = tmp_path / "first"
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(HOOK.format(shell=shell))
+        return folder
 
     return wrap

@@ -15,7 +15,7 @@ def test_a_job_out_of_memory_is_retried_with_more(start, dataset, first_time):
     greedy = first_time("""python3 -c 'hog = b"x" * 2_200_000_000; input()' < /dev/zero""")
     # the other form of asking for a GPU, as docs/cluster.md has it
     gres = [GPU, "pretrain_scan:gpu=0", "pretrain_scan:gres=gpu:1"]
-    run = start(str(MODEL), "--set-resources", *gres, path=greedy)
+    run = start(str(MODEL), "--set-resources", *gres, first=greedy)
     code, said = run.wait()
     assert code == 0, said
     jobs = run.jobs("pretrain_scan")
@@ -28,13 +28,13 @@ def test_a_job_out_of_memory_is_retried_with_more(start, dataset, first_time):
 def test_training_past_its_time_limit_goes_on_where_it_was(start, dataset, first_time, tmp_path):
     # it hangs once it has written a state, until SLURM ends it
     hangs = first_time(
-        "(until ls results/states/*.pt 2> /dev/null; do sleep 0.1; done; kill -STOP $$) &"
+        "(until ls results/states/*.pt 2> /dev/null; do sleep 0.1; done; kill -STOP $PPID) &"
     )
     steps = {"steps": 400, "save_seconds": 0.1}
     limit = ["--set-resources", GPU, "pretrain_scan:runtime=1"]
     # looked at after 11, 32, 63 and 104 seconds: SLURM ends it up to half a minute past the limit
     limit += ["--slurm-init-seconds-before-status-checks", "11"]
-    run = start(str(MODEL), *limit, steps=steps, path=hangs)
+    run = start(str(MODEL), *limit, steps=steps, first=hangs)
     uninterrupted = start(str(MODEL), folder=dataset(tmp_path / "local"), where=LOCAL, steps=steps)
     for each in (run, uninterrupted):
         code, said = each.wait()
