@@ -15,7 +15,6 @@ export PYTHONUTF8 := 1
 
 run: $(READY)
 	snakemake --cores $(CORES) all report
-	@echo "Figures: results/figures   Tables: results/tables   Report: results/report.html"
 
 figures: $(READY)
 	snakemake --cores $(CORES) figures

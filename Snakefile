@@ -48,14 +48,7 @@ include: "workflow/rules/pages.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/jobs.smk"
-
-
-onsuccess:
-    left_out()
-
-
-onerror:
-    left_out()
+include: "workflow/rules/ending.smk"
 
 
 rule benchmarks:

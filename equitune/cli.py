@@ -293,7 +293,7 @@ def run(arguments: list[str]) -> int:
         if not isinstance(error, PLAIN):
             message = f"{type(error).__name__}: {message}"
         code = failures.code_of(error)
-        _record(traceback.format_exc() + failures.last_line(code))
+        _record(traceback.format_exc() + failures.last_lines(message, code))
         if isinstance(error, PLAIN) and not isinstance(error, MemoryError) and world.local_place():
             return code  # as its machine's first rank says it
     rank = f"rank {world.place()}: " if world.place() else ""

@@ -14,6 +14,8 @@ WRONG = 1  # what it was given, or the program: it would fail again
 PASSING = frozenset((EAGAIN, EDQUOT, EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC, ESTALE, ETIMEDOUT))
 # of torch and of io.downloads, by name: neither is imported for this
 PASSING_KINDS = frozenset(("OutOfMemoryError", "AcceleratorError", "PassingError", "AbsentError"))
+SAID = "equitune: error: "
+LONGEST_END = 10_000  # bytes of a log that are read for its last two lines
 LAST = "equitune ended with exit code "
 
 
@@ -30,9 +32,9 @@ def code_of(error: BaseException) -> int:
     return WRONG
 
 
-def last_line(code: int) -> str:
-    """Return how the log of a command that failed ends; `was_wrong` reads it."""
-    return f"{LAST}{code}\n"
+def last_lines(message: str, code: int) -> str:
+    """Return how the log of a command that failed ends; `was_wrong` and `causes` read it."""
+    return f"{SAID}{message}\n{LAST}{code}\n"
 
 
 def was_wrong(log: Path, since: float) -> bool:
@@ -42,14 +44,34 @@ def was_wrong(log: Path, since: float) -> bool:
         log: the file that --log named.
         since: of an older log nothing is believed; seconds of the clock that files have.
     """
+    return _end(log, since)[1:] == [f"{LAST}{WRONG}"]
+
+
+def causes(logs: Iterable[Path], since: float) -> list[str]:
+    """Return a line for each command that failed: its log, and what it said.
+
+    Args:
+        logs: files that --log named; those of commands that did not fail are left out.
+        since: as for `was_wrong`.
+    """
+    ends = ((log, _end(log, since)) for log in logs)
+    return [
+        f"{log}: {end[0].removeprefix(SAID)}"
+        for log, end in ends
+        if len(end) == 2 and end[0].startswith(SAID) and end[1].startswith(LAST)
+    ]
+
+
+def _end(log: Path, since: float) -> list[str]:
+    """The last two lines of a log, none of one that is older or cannot be read."""
     try:
         with log.open("rb") as file:
             if os.fstat(file.fileno()).st_mtime < since:
-                return False
-            file.seek(max(0, log.stat().st_size - len(last_line(WRONG))))
-            return file.read().decode("utf-8", "replace") == last_line(WRONG)
+                return []
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_END))
+            return file.read().decode("utf-8", "replace").splitlines()[-2:]
     except OSError:
-        return False
+        return []
 
 
 def wrong_usage(error: Any, arguments: Iterable[str]) -> tuple[str, str]:

@@ -118,14 +118,19 @@ def test_only_what_may_pass_is_worth_another_try(error, code):
     assert failures.code_of(error) == code
 
 
-def test_the_log_says_whether_a_repetition_would_fail_too(tmp_path):
+def test_the_log_says_why_and_whether_a_repetition_would_fail_too(tmp_path, capsys):
     log = tmp_path / "job.log"
     wrong = ["scan", "split", "add_jmp", "--train", "a", "--test", "b"]
     assert cli.run(["--log", str(log), *wrong]) == 1
     assert failures.was_wrong(log, since=0)
     assert not failures.was_wrong(log, since=os.stat(log).st_mtime + 1)  # of an earlier run
-    log.write_text(f"Traceback\n{failures.last_line(75)}")
+    said = capsys.readouterr().err.removeprefix("equitune: error: ").rstrip()
+    assert failures.causes([log], since=0) == [f"{log}: {said}"]
+    log.write_text(f"Traceback\n{failures.last_lines('the disk is full', 75)}")
     assert not failures.was_wrong(log, since=0)
+    assert failures.causes([log, tmp_path / "none.log"], since=0) == [f"{log}: the disk is full"]
+    assert failures.causes([log], since=os.stat(log).st_mtime + 1) == []
     log.write_text("step 3")  # killed
     assert not failures.was_wrong(log, since=0)
+    assert failures.causes([log], since=0) == []
     assert not failures.was_wrong(tmp_path / "none.log", since=0)

@@ -87,24 +87,41 @@ def check_path(path: str) -> None:
     Raises:
         ValueError: it is no import path, or there is no such module, or no such name in it.
     """
-    module, name = _apart(path)
+    file = module_file(path)
+    if file is None:
+        return
+    name = path.partition(":")[2]
+    try:
+        names = _names(ast.parse(file.read_bytes()))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"the scorer {path}: {file} cannot be read: {error}") from None
+    if names is not None and name not in names:
+        raise ValueError(f"the scorer {path}: {file} has no {name!r}{nearest(name, names)}")
+
+
+def module_file(path: str) -> Path | None:
+    """Return the Python file that a scorer stands in, without running its module.
+
+    Args:
+        path: as for `load_scorer`.
+
+    Returns:
+        None for what has no Python file, or whose package fails when it is imported.
+
+    Raises:
+        ValueError: it is not an import path, or there is no such module.
+    """
+    module, _ = _apart(path)
     importlib.invalidate_caches()
     try:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError as error:
         raise ValueError(f"the scorer {path} cannot be imported: {error}") from None
     except Exception:  # of a package around it, which is run for that: left to the job
-        return
+        return None
     if spec is None:
         raise ValueError(f"the scorer {path} cannot be imported: No module named {module!r}")
-    if spec.origin is None or not spec.origin.endswith(".py"):
-        return
-    try:
-        names = _names(ast.parse(Path(spec.origin).read_bytes()))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"the scorer {path}: {spec.origin} cannot be read: {error}") from None
-    if names is not None and name not in names:
-        raise ValueError(f"the scorer {path}: {spec.origin} has no {name!r}{nearest(name, names)}")
+    return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
 
 
 def load_scorer(path: str) -> OwnScorer:

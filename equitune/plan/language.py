@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from equitune.config import CHOOSING, TRAINED_SCORERS, Language, LanguageSource, RegardScorer
 from equitune.language.corpus import CORPUS as PHRASES
 from equitune.language.lexicon import LEXICONS, read_lexicon
+from equitune.language.own_scorer import module_file
 from equitune.language.prompts import PROMPTS
 from equitune.plan.commands import as_json, option
 from equitune.plan.fingerprint import of_place, of_texts
@@ -186,8 +188,16 @@ class LanguagePlan:
         return of_place(str(source.location)) if source.kind == "folder" else ""
 
     def scorer_folder(self, scorer: str) -> str:
-        """What changes with a scorer in a folder of one's own, or the model that it reads by."""
+        """What changes with a scorer in a folder or module of one's own, or the model it reads by.
+
+        Of a module it is its own file alone, not what that imports.
+        """
         one = self.scorers[scorer]
+        if one.kind == "python":
+            with suppress(ValueError):  # it is not there: the check says so
+                file = module_file(str(one.location))
+                return "" if file is None else of_texts([file])
+            return ""
         if one.kind == "transformer" and not one.revision:
             return of_place(str(one.location))
         return "" if one.model is None else self.folder(one.model)

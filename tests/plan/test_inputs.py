@@ -423,7 +423,7 @@ def test_snakemake_restarts_no_job_that_was_given_something_wrong(root, tmp_path
     job = SimpleNamespace(log=[str(log)], rule=SimpleNamespace(restart_times=2))
     restarts = Job.restart_times.fget
     assert restarts(job) == 2  # killed before it wrote anything
-    log.write_text(failures.last_line(failures.AGAIN))
+    log.write_text(failures.last_lines("full", failures.AGAIN))
     assert restarts(job) == 2
-    log.write_text(failures.last_line(failures.WRONG))
+    log.write_text(failures.last_lines("full", failures.WRONG))
     assert restarts(job) == 0

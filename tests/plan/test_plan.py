@@ -199,6 +199,26 @@ def test_what_a_language_model_needs_follows_from_its_source(shipped, registry):
     assert language.truth() == ["results/tables/truth.csv"]
 
 
+def test_a_scorer_of_ones_own_makes_texts_stale_when_its_module_changes(
+    shipped, registry, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    own = {"kind": "python", "location": "stale_scorer:label"}
+    changed_keys = {"models": ["small"], "scorer": "mine", "scorers": {"mine": own}}
+
+    def stands_for():
+        return LanguagePlan(shipped(language=changed_keys).language, registry).scorer_folder("mine")
+
+    assert stands_for() == ""  # the check says that it is missing
+    module = tmp_path / "stale_scorer.py"
+    module.write_text("def label(texts): return ['neutral' for _ in texts]\n")
+    first = stands_for()
+    assert first
+    assert stands_for() == first
+    module.write_text("def label(texts): return ['positive' for _ in texts]\n")
+    assert stands_for() not in ("", first)
+
+
 def test_methods_that_choose_whole_texts_are_not_measured(shipped, registry):
     language = LanguagePlan(shipped("pretrained").language, registry)
     measured = [path.split("/")[-2] for path in language.measures("smollm2", "0")]

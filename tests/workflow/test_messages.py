@@ -18,6 +18,10 @@ def test_a_failed_job_leaves_its_traceback_in_its_log_and_no_output(snakemake, s
     log = tmp_path / "results/logs/pretrain_scan/add_jump_RNN_0.log"
     assert "Traceback" in log.read_text()
     assert "lower learning_rate" in log.read_text()
+    last = [line for line in done.stderr.splitlines() if line.startswith("equitune: error: ")][-1]
+    place = log.relative_to(tmp_path)
+    assert last.startswith(f"equitune: error: {place}: add_jump RNN pretrained: the loss is")
+    assert done.stderr.rindex(last) > done.stderr.rindex("Exiting because a job execution failed")
     assert not list((tmp_path / "results/scan").glob("**/model.safetensors"))
 
 

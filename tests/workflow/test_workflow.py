@@ -44,6 +44,11 @@ def figures(folder):
     return found
 
 
+def test_a_run_ends_with_the_places_of_what_it_made(said):
+    places = [line for line in said if line.startswith(("Tables", "Figures", "Report"))]
+    assert places == ["Tables: results/tables", "Figures: results/figures"]  # no page was asked for
+
+
 @pytest.mark.slow
 def test_kills_and_two_cores_give_the_same_numbers_bit_for_bit(finished, killed):
     names = sorted(file.name for file in (killed / "results/tables").glob("*.csv"))
