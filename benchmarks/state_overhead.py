@@ -7,7 +7,6 @@ is waited for. Beside them stands what trained models report of their own traini
 measure_checkpoint_cost runs this; `--help` tells how to run it by hand.
 """
 
-import copy
 import json
 import tempfile
 import time
@@ -24,6 +23,7 @@ from equitune import config as configuration
 from equitune.config import Config, Training
 from equitune.image import models as image
 from equitune.image.data import image_action
+from equitune.io.resources import DEFAULTS
 from equitune.io.texts import parse_yaml, read_text
 from equitune.language.corpus import write_corpus
 from equitune.language.tokenizer import build_tokenizer
@@ -169,17 +169,24 @@ def rows(config: Config, larger: Config, trained: list[Path], rounds: int) -> It
     yield from map(reported, trained)
 
 
+def _read(file: Path) -> Any:
+    return parse_yaml(read_text(file), str(file))
+
+
 def main() -> None:
     """Read the arguments, take the measurements, write the rows."""
     parser = command_line(__doc__)
     parser.add_argument("trained", type=Path, nargs="*", help="model.safetensors of trained models")
-    parser.add_argument("--configuration", type=json.loads, required=True, help="of the run")
+    changed = "JSON: what the run changes of the default run"
+    parser.add_argument("--configuration", type=json.loads, required=True, help=changed)
     parser.add_argument("--larger", type=Path, required=True, help="YAML laid over it")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    larger = copy.deepcopy(arguments.configuration)
-    configuration.merge(larger, parse_yaml(read_text(arguments.larger), str(arguments.larger)))
-    both = map(configuration.load, (arguments.configuration, larger))
+    ours, larger = (_read(DEFAULTS) for _ in range(2))
+    for whole in (ours, larger):
+        configuration.merge(whole, arguments.configuration)
+    configuration.merge(larger, _read(arguments.larger))
+    both = map(configuration.load, (ours, larger))
     report(rows(*both, arguments.trained, arguments.rounds), arguments.output)
 
 

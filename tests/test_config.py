@@ -337,6 +337,20 @@ def test_merging_goes_key_by_key_and_replaces_lists():
     assert base == {"a": {"x": [3], "y": 1}, "b": 2, "c": {"z": 1}}
 
 
+@pytest.mark.parametrize("name", ["paper", "pretrained", "cifar10_small", "distilled"])
+def test_the_difference_of_two_configurations_merges_to_the_second(root, default, name):
+    merged = copy.deepcopy(default)
+    config.merge(merged, yaml.safe_load((root / f"config/{name}.yaml").read_text()))
+    merged["image"]["subset"], merged["scan"]["subset"] = None, 7
+    between = config.difference(default, merged)
+    assert between["scan"]["subset"] == 7
+    assert "validation_fraction" not in between.get("image", {})
+    again = copy.deepcopy(default)
+    config.merge(again, between)
+    assert again == merged
+    assert config.difference(merged, again) == {}
+
+
 def test_an_adapter_of_a_frozen_backbone_is_refused(default):
     frozen = changed(default, "image.model.backbone", "frozen")
     plan = changed(frozen, "image.tuning.resnet18.adapter", {"rank": 2})

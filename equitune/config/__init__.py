@@ -160,6 +160,18 @@ def merge(base: dict[str, Any], override: Mapping[str, Any]) -> None:
             base[key] = value
 
 
+def difference(base: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `merge` has to lay over one configuration so that it becomes another."""
+    found: dict[str, Any] = {}
+    for key, value in changed.items():
+        if key in base and isinstance(value, Mapping) and isinstance(base[key], Mapping):
+            if inner := difference(base[key], value):
+                found[key] = inner
+        elif key not in base or value != base[key]:
+            found[key] = value
+    return found
+
+
 def schema() -> dict[str, Any]:
     """The configuration's JSON schema."""
     return TypeAdapter(Config).json_schema() | {

@@ -21,6 +21,7 @@ from equitune.io.places import has_tokenizer, looked_at, misplaced
 from equitune.language.lexicon import Lexicon, read_lexicon
 from equitune.language.moves import check_moved
 from equitune.language.prompts import Prompts, read_prompts
+from equitune.methods import METHODS
 from equitune.plan.image import ImagePlan
 from equitune.plan.language import LanguagePlan
 from equitune.plan.registry import Registry
@@ -135,7 +136,7 @@ def _language(plan: LanguagePlan) -> Iterator[str]:
     axes = {axis for own in plan.of.values() for axis in own.axes}
     for axis in sorted(axes | ({language.tuning.axis} if tuned else set())):
         if axis in language.lexicons:  # texts of another system may have an axis without one
-            yield from _lexicon(axis, language.lexicons[axis])
+            yield from _lexicon(axis, language.lexicons[axis], _relaxed(plan, axis))
     for name in plan.writing:
         key, source = f"language.sources.{name}", language.sources[name]
         if source.kind == "folder":
@@ -194,12 +195,28 @@ def _text(key: str, text: Any, registry: Registry) -> Iterator[str]:
         yield from _file(key, str(text), "text, or a name in resources/sources.csv")
 
 
-def _lexicon(axis: str, name: str) -> Iterator[str]:
-    """What is wrong with a lexicon by itself."""
+def _lexicon(axis: str, name: str, relaxed: list[str]) -> Iterator[str]:
+    """What is wrong with a lexicon by itself, or for relaxed methods."""
     try:
-        read_lexicon(name)
+        lexicon = read_lexicon(name)
     except (OSError, ValueError) as error:
         yield f"language.lexicons.{axis}: {error}"
+        return
+    if relaxed and not lexicon.general:
+        methods = " and ".join(relaxed)
+        yield (
+            f"language.lexicons.{axis}: {name} has no general words, which {methods} leave alone: "
+            f"name some under general, or leave {methods} out of language.methods"
+        )
+
+
+def _relaxed(plan: LanguagePlan, axis: str) -> list[str]:
+    """The methods of an axis that leave its lexicon's general words alone."""
+    methods = [*plan.config.tuning.methods] if plan.config.tuning.models else []
+    methods = methods if plan.config.tuning.axis == axis else []
+    for name in plan.writing:
+        methods += plan.of[name].methods if axis in plan.of[name].axes else []
+    return [method for method in dict.fromkeys(methods) if METHODS[method].relaxed]
 
 
 def _prompts(plan: LanguagePlan) -> Iterator[str]:

@@ -191,6 +191,15 @@ def test_what_is_missing_or_does_not_fit_is_one_line(found, changes, message):
     assert "\n" not in said
 
 
+def test_a_relaxed_method_needs_general_words(found):
+    Path("strict.yaml").write_text("demographics: [man, woman]\nequality: []\ngeneral: []\n")
+    settings = language() | {"lexicons": {"gender": "strict.yaml"}}
+    said = found(language=settings | {"methods": ["plain", "equi", "relaxed"]})
+    assert said.startswith("config: language.lexicons.gender: strict.yaml has no general words")
+    assert said.endswith("leave relaxed out of language.methods")
+    assert found(language=settings | {"methods": ["plain", "equi"]}) == ""
+
+
 def bot(header, suffix="csv", scorer=None, **columns):
     """The language experiment on texts of another system, in a file that begins so."""
     Path(f"bot.{suffix}").write_text(header)

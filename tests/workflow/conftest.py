@@ -46,12 +46,37 @@ SLICE = {
     },
 }
 SAID = "said.txt"
+PROJECT = ("Snakefile", "config", "workflow", "profiles", "resources", "equitune", "envs")
 
 
 @pytest.fixture
 def small():
     """Settings of a run of minutes made seconds: few steps on few examples."""
     return copy.deepcopy(SLICE)
+
+
+@pytest.fixture
+def project(root, tmp_path):
+    """A function that runs a command line in a folder with the project's files, as a user does."""
+    for name in PROJECT:
+        (tmp_path / name).symlink_to(root / name)
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(root)}
+
+    def run(line):
+        done = subprocess.run(
+            line,
+            shell=True,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -83,10 +108,11 @@ def started(root):
     """Start the project's Snakefile in a folder with the arguments and settings given.
 
     `before` is a command that takes the one to start as its arguments. The package index is one
-    without any package, so that nothing is downloaded.
+    without any package, and the proxy a port where nobody answers, so that nothing is downloaded.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     closed = kept | {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}
+    closed["https_proxy"] = "http://127.0.0.1:9"
 
     def start(folder, *arguments, settings, before=(), **options):
         override = folder / "override.yaml"

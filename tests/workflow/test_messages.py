@@ -33,7 +33,7 @@ def test_published_weights_come_from_a_mirror_and_are_checked(snakemake, small, 
     small["image"]["weights"] = "imagenet"
     small["retrieve"] = {"mirror": str(mirror.parent)}
     target = "results/weights/resnet18.pth"
-    done = snakemake(tmp_path, "--cores", "1", target, settings=small)
+    done = snakemake(tmp_path, "--cores", "1", "--retries", "0", target, settings=small)
     assert done.returncode == 1
     log = (tmp_path / "results/logs/retrieve_weights/resnet18.log").read_text()
     assert f"{file} has {file.stat().st_size} bytes, expected 46830571" in log

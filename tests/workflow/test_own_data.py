@@ -1,8 +1,5 @@
 """The workflow plans what docs/own_data.md configures, in a folder with the data of the page."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pages
@@ -10,13 +7,10 @@ import pytest
 import yaml
 
 pytestmark = pytest.mark.workflow
-PROJECT = ("Snakefile", "config", "workflow", "profiles", "resources", "equitune", "envs")
 
 
-def test_the_workflow_plans_texts_of_another_system(root, tmp_path, monkeypatch):
+def test_the_workflow_plans_texts_of_another_system(root, project, tmp_path, monkeypatch):
     """Of an axis without a lexicon: only the symmetric scorer is left out."""
-    for name in PROJECT:
-        (tmp_path / name).symlink_to(root / name)
     monkeypatch.chdir(tmp_path)
     blocks = pages.blocks(root / "docs/own_data.md")
     (mine,) = (b for b in blocks if b.language == "yaml" and "kind: texts" in b.text)
@@ -32,16 +26,7 @@ def test_the_workflow_plans_texts_of_another_system(root, tmp_path, monkeypatch)
         axis not in yaml.safe_load(Path("config/config.yaml").read_text())["language"]["lexicons"]
     )
     Path("mine.yaml").write_text(mine.text)
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    done = subprocess.run(
-        ["snakemake", "-n", "-p", "--cores", "1", "language", "--configfile", "mine.yaml"],
-        env=os.environ | {"PATH": path, "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
+    code, said = project("snakemake -n -p --cores 1 language --configfile mine.yaml")
+    assert code == 0, said
     (line,) = (line for line in said.splitlines() if "language evaluate" in line)
     assert "--axes" not in line

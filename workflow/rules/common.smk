@@ -33,9 +33,10 @@ from equitune.results import catalogue
 
 try:
     # what imports this workflow may say no more than what it wants otherwise
-    WHOLE = parse_yaml(read_text(DEFAULTS), str(DEFAULTS))
-    configuration.merge(WHOLE, config)
-    CONFIG = configuration.load(WHOLE)
+    default, whole = (parse_yaml(read_text(DEFAULTS), str(DEFAULTS)) for _ in range(2))
+    configuration.merge(whole, config)
+    CONFIG = configuration.load(whole)
+    CHANGED = configuration.difference(default, whole)  # from the default run
     REGISTRY = Registry()
     REGISTRY.check(CONFIG)
 except ValueError as error:

@@ -54,8 +54,9 @@ for page, files, shown in [
         conda:
             "../../envs/equitune.yaml"
         params:
-            snakefile=workflow.main_snakefile,
-            config=lambda w: json.dumps(WHOLE),  # no wildcards, whatever stands in braces
+            snakefile=str(ROOT / "Snakefile"),  # ours, whatever workflow takes these rules
+            # no wildcards, whatever stands in braces
+            config=lambda w: json.dumps(CHANGED, separators=(",", ":")),
             shown=f"shown_{shown}",
         shell:
             COMMANDS.python(
