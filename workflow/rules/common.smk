@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from equitune import config as configuration
+from equitune.io.files import atomic_write
 from equitune.io.packages import read_note
 from equitune.io.resources import DEFAULTS, RESOURCES
 from equitune.io.texts import parse_yaml, read_text

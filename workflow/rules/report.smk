@@ -29,6 +29,15 @@ for name, categories in {
         localrule: True
 
 
+# ours, whatever workflow takes these rules
+OWN = ROOT / "Snakefile"
+if not OWN.is_file():  # they come out of a repository, and the package out of a wheel
+    OWN = NOTED / "Snakefile"
+    rules_of = workflow.current_basedir.join("../Snakefile")
+    with atomic_write(OWN) as temporary:
+        temporary.write_text(f'include: "{rules_of.get_path_or_uri(True)}"\n')
+
+
 # Snakemake asked again, as it alone knows what has been run; this run holds the lock
 for page, files, shown in [
     ("report", reported(), "there"),
@@ -54,7 +63,7 @@ for page, files, shown in [
         conda:
             "../../envs/equitune.yaml"
         params:
-            snakefile=str(ROOT / "Snakefile"),  # ours, whatever workflow takes these rules
+            snakefile=str(OWN),
             # no wildcards, whatever stands in braces
             config=lambda w: json.dumps(CHANGED, separators=(",", ":")),
             shown=f"shown_{shown}",
