@@ -1,6 +1,7 @@
 """The workflow as a part of somebody else's, elsewhere, without an activated environment."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ rule own:
     output: "own/{method}.txt"
     shell: "echo path=${{PYTHONPATH:-}} hub=${{HF_HUB_OFFLINE:-}} > {output}"
 """
+GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@localhost")
 MODULE = """
 module equitune:
     snakefile: "ROOT/Snakefile"
@@ -28,10 +30,11 @@ use rule * from equitune as equitune_*
 def run(root, tmp_path):
     """A function that runs Snakemake by its path, and nothing else of its environment's."""
 
-    def start(snakefile, settings, *arguments):
+    def start(snakefile, settings, *arguments, path=None):
         (tmp_path / "Snakefile").write_text(snakefile.replace("ROOT", str(root)))
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        kept |= {"PYTHONPATH": str(path)} if path else {}
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", "--cores", "1", *arguments],
             cwd=tmp_path,
@@ -69,3 +72,27 @@ def test_it_can_be_included(run, tmp_path):
     assert (tmp_path / DATASET).exists()
     said = run(text, {}, "-n", "scan")
     assert "tune_scan" in said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+@pytest.mark.parametrize("package", ["clone", "wheel"])
+def test_a_module_out_of_a_repository(root, run, tmp_path, monkeypatch, package):
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    for part in ("workflow", "envs"):
+        shutil.copytree(root / part, repository / part)
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"], ["tag", "v1"]):
+        subprocess.run([*GIT, *command], cwd=repository, check=True)
+    place = root
+    if package == "wheel":  # the package and what a wheel carries in it
+        place = tmp_path / "site-packages"
+        shutil.copytree(root / "equitune", place / "equitune")
+        shutil.copytree(root / "resources", place / "equitune/_resources")
+        shutil.copy(root / "config/config.yaml", place / "equitune/_resources")
+    text = MODULE.replace("ROOT/Snakefile", f"git+file://{repository}/workflow/Snakefile@v1")
+    steps = {stage: {"GRU": {"steps": 4}} for stage in ("pretraining", "tuning")}
+    settings = {"equitune": {"scan": MINE["scan"] | steps}}
+    run(f'configfile: "config.yaml"\n{text}', settings, "equitune_scan", path=place)
+    assert (tmp_path / "results/report_scan.html").is_file()
+    assert package == "clone" or {*os.listdir(place)} == {"equitune"}

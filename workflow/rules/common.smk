@@ -47,8 +47,9 @@ except ValueError as error:
 SCAN = ScanPlan(CONFIG.scan, REGISTRY)
 IMAGE = ImagePlan(CONFIG.image, REGISTRY)
 LANGUAGE = LanguagePlan(CONFIG.language, REGISTRY)
-# beside the code, or where that cannot be written to in the folder of the run
-NOTED = Path(ROOT if os.access(ROOT, os.W_OK) else "") / ".snakemake/equitune"
+# in the clone, or where that cannot be written to, or there is none, in the folder of the run
+CLONE = (ROOT / "Snakefile").is_file()
+NOTED = Path(ROOT if CLONE and os.access(ROOT, os.W_OK) else "") / ".snakemake/equitune"
 COMMANDS = Commands(CONFIG, Code(NOTED / "code.json"))
 WHEELS = (IMAGE.wheels, LANGUAGE.wheels)
 NOTES = [note for wheels in WHEELS for note in wheels.notes]

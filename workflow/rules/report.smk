@@ -30,9 +30,8 @@ for name, categories in {
 
 
 # ours, whatever workflow takes these rules
-OWN = ROOT / "Snakefile"
-if not OWN.is_file():  # they come out of a repository, and the package out of a wheel
-    OWN = NOTED / "Snakefile"
+OWN = (ROOT if CLONE else NOTED) / "Snakefile"
+if not CLONE:  # the rules come out of a repository, and the package out of a wheel
     rules_of = workflow.current_basedir.join("../Snakefile")
     with atomic_write(OWN) as temporary:
         temporary.write_text(f'include: "{rules_of.get_path_or_uri(True)}"\n')
