@@ -6,6 +6,8 @@ import sys
 import pages
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def site(root, tmp_path_factory):

@@ -1,4 +1,4 @@
-"""Training that is killed ten times ends with the weights and the table of one that was not."""
+"""Training that is killed several times ends with the weights and the table of one that was not."""
 
 import itertools
 import os
@@ -9,7 +9,7 @@ import time
 import pandas as pd
 import pytest
 
-KILLS = 10
+KILLS = [3, pytest.param(10, marks=pytest.mark.slow)]
 EXPERIMENTS = ["scan", "image", "language"]
 
 
@@ -34,8 +34,9 @@ def saved_or_done(folder):
         time.sleep(0.001)
 
 
+@pytest.mark.parametrize("wanted", KILLS)
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_kills_at_random_moments_change_no_bit(cases, server, tmp_path, name):
+def test_kills_at_random_moments_change_no_bit(cases, server, tmp_path, name, wanted):
     case, moments = cases(name), random.Random(name)
     whole = tmp_path / "whole"
     finish(server, case, whole)
@@ -44,11 +45,11 @@ def test_kills_at_random_moments_change_no_bit(cases, server, tmp_path, name):
     seconds = time.monotonic() - began
     weights, expected = case.weights(whole), table(case, whole)
     kills, resumed, folders = 0, 0, (tmp_path / f"killed{n}" for n in itertools.count())
-    while kills < KILLS:
+    while kills < wanted:
         folder = next(folders)  # one that ended before it was killed often enough is done anew
-        for _ in range(KILLS - kills):
+        for _ in range(wanted - kills):
             job = server(case.train(folder))
-            if kills == KILLS - 1:  # the last comes when there is something to resume from
+            if kills == wanted - 1:  # the last comes when there is something to resume from
                 saved_or_done(folder)
             else:
                 time.sleep(moments.uniform(0, 0.4 * seconds))
