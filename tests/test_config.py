@@ -36,20 +36,21 @@ def test_an_architecture_has_settings_of_its_own(default):
     builders = {
         "alexnet": {"backbone": "frozen"},
         "resnet18": {"channels_last": True},
-        "vgg11_bn": {"channels_last": False, "backbone": "trained"},
+        "vgg11_bn": {"channels_last": False, "backbone": "trained", "head": "linear"},
     }
-    image = config.load(changed(default, "image.builders", builders)).image
+    four = changed(default, "image.architectures", [*builders, "densenet121"])
+    image = config.load(changed(four, "image.builders", builders)).image
     image = replace(image, model=replace(image.model, chunk_size=3))
     found = {
-        name: (own.backbone, own.channels_last, own.chunk_size)
+        name: (own.backbone, own.head, own.channels_last, own.chunk_size)
         for name in image.architectures
         if (own := image.settings(name))
     }
     assert found == {
-        "alexnet": ("frozen", False, 3),
-        "resnet18": ("trained", True, 3),
-        "vgg11_bn": ("trained", False, 3),
-        "densenet121": ("trained", False, 3),
+        "alexnet": ("frozen", "shared", False, 3),
+        "resnet18": ("trained", "shared", True, 3),
+        "vgg11_bn": ("trained", "linear", False, 3),
+        "densenet121": ("trained", "shared", False, 3),
     }
 
 

@@ -18,6 +18,7 @@ Architecture = Annotated[
 ]
 
 Backbones = Literal["trained", "frozen"]
+Heads = Literal["shared", "linear", "own"]
 
 IMAGE_METHODS = names("image")
 if TYPE_CHECKING:  # a checker cannot follow a literal that is computed
@@ -78,6 +79,9 @@ class ImageBuilder:
     backbone: Annotated[
         Backbones | None, about("of this architecture alone; null: as image.model.backbone")
     ] = None
+    head: Annotated[
+        Heads | None, about("of this architecture alone; null: as image.model.head")
+    ] = None
     weights: Annotated[
         Place | None, about("of this architecture alone; null: as image.weights")
     ] = None
@@ -101,7 +105,7 @@ class ImageModel:
     """What all architectures have in common."""
 
     head: Annotated[
-        Literal["shared", "linear", "own"],
+        Heads,
         about(
             "two shared linear layers, average pooling and one linear layer, or the model's own "
             "classifier"
@@ -173,11 +177,8 @@ class Image:
     def settings(self, architecture: str) -> ImageModel:
         """The settings of an architecture's models."""
         builder, model = self.builder(architecture), self.model
-        if builder.backbone is not None:
-            model = replace(model, backbone=builder.backbone)
-        if builder.channels_last is not None:
-            model = replace(model, channels_last=builder.channels_last)
-        return model
+        own = {name: getattr(builder, name) for name in ("backbone", "head", "channels_last")}
+        return replace(model, **{name: one for name, one in own.items() if one is not None})
 
     def weights_of(self, architecture: str) -> str:
         """Where the first weights of an architecture come from, as image.weights says it."""
