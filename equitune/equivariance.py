@@ -82,10 +82,11 @@ def equivariance_report(
     """Return a text: error per element, what precision allows, a verdict and the cause.
 
     The laws of the actions are checked first, as by `check_action`; where one is broken, nothing
-    is said of the model. A model whose output for one input changes from run to run is told from
-    one that does not follow the group; with seed or generator every pass has the same noise. All
-    copies of the input together are compared with each copy alone: in an `EquiTuned` that passes
-    them together they must agree, of another model it is remarked.
+    is said of the model. A model whose output for one input changes from run to run is
+    distinguished from one that does not follow the group; with seed or generator every pass has the
+    same noise. All copies of the input together are compared with each copy alone: in an
+    `EquiTuned` that passes them together they must agree; for another model a difference is only
+    mentioned.
 
     When a module fails, its submodules are gone through in the order in which they finish. An
     action by permutation can only reorder values, so those of a submodule that still follows the

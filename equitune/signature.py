@@ -1,7 +1,7 @@
 """The signature of a wrapper's forward: on an instance it is that of the module inside.
 
-`EquiTuned` takes whatever its module takes. What asks for the names of the arguments, as
-``torch.export.export(model, (x,), dynamic_shapes=({0: batch},))`` does, is told the module's.
+`EquiTuned` takes the arguments of its module. Code that inspects their names, such as
+``torch.export.export(model, (x,), dynamic_shapes=({0: batch},))``, gets those of the module.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def test_every_key_has_a_meaning():
         ("scan.groups.around_right", [], "task 'around_right' has no group; add around_right: ["),
         ("scan.groups.add_jmp", ["jump_run"], "unknown task 'add_jmp'; did you mean 'add_jump'?"),
         ("scan.tasks", ["simple"], "set scan.source: published"),
-        ("scan.permutations.identity", {}, "the name 'identity' stands for no group"),
+        ("scan.permutations.identity", {}, "the name 'identity' is reserved"),
         (
             "scan.permutations.x",
             {"command": []},
@@ -142,8 +142,8 @@ def test_every_key_has_a_meaning():
         ("scan.permutations.jump_run.actions", [["I_JUMP", "I_RNU"]], "[0][1]: unknown word"),
         ("scan.permutations.verbs.commands", [["jump", "run"], ["jump"]], "'jump' stands there tw"),
         ("scan.tasks", [], "scan.tasks is []"),
-        ("scan.seeds", [0, 1, 0], "scan.seeds: 0 stands there twice"),
-        ("scan.groups.add_jump", ["verbs", "verbs"], "scan.groups.add_jump: 'verbs' stands there"),
+        ("scan.seeds", [0, 1, 0], "scan.seeds: 0 is listed twice"),
+        ("scan.groups.add_jump", ["verbs", "verbs"], "scan.groups.add_jump: 'verbs' is listed"),
         (
             "language.methods",
             ["gpt2", "equi"],
@@ -157,13 +157,13 @@ def test_every_key_has_a_meaning():
         (
             "language.models",
             ["small", "small"],
-            "language.models: 'small' stands there twice; name",
+            "language.models: 'small' is listed twice; list",
         ),
-        ("language.methods", ["equi", "equi"], "language.methods: 'equi' stands there twice; name"),
+        ("language.methods", ["equi", "equi"], "language.methods: 'equi' is listed twice; list"),
         ("language.methods", ["equl"], "language.methods[0]: unknown value 'equl'; did you mean"),
-        ("language.axes", ["race", "race"], "language.axes: 'race' stands there twice; name it"),
-        ("language.tasks", ["respect", "respect"], "language.tasks: 'respect' stands there twice"),
-        ("language.seeds", [0, 0], "language.seeds: 0 stands there twice; name it once"),
+        ("language.axes", ["race", "race"], "language.axes: 'race' is listed twice; list it"),
+        ("language.tasks", ["respect", "respect"], "language.tasks: 'respect' is listed twice"),
+        ("language.seeds", [0, 0], "language.seeds: 0 is listed twice; list it once"),
         ("language.tuning.methods", ["equizero"], "language.tuning.methods: equizero chooses amo"),
         ("language.tuning.models", ["gpt2"], "language.tuning.models: 'gpt2' is not a model of"),
         ("language.scorer", "tfdf", "language.scorer: unknown 'tfdf'; did you mean 'tfidf'?"),
@@ -204,7 +204,7 @@ def test_every_key_has_a_meaning():
         (
             "language.sources.smollm2.tasks",
             ["respect", "respect"],
-            "language.sources.smollm2.tasks: 'respect' stands there twice; name it once",
+            "language.sources.smollm2.tasks: 'respect' is listed twice; list it once",
         ),
         (
             "language.sources.smollm2.methods",

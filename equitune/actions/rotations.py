@@ -28,7 +28,7 @@ class Rotate(Action):
         n: the number of rotations, which for SO(2) are its samples.
         interpolation: "nearest", "bilinear" or "bicubic".
         disc: set pixels outside the inscribed disc to 0, in every copy, also that of the identity,
-            so that no corner tells the copies apart.
+            so that the corners do not reveal the rotation.
 
     Raises:
         ValueError: interpolation is unknown.

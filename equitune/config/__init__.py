@@ -111,7 +111,10 @@ class Config:
     ]
     gpus_per_job: Annotated[
         int,
-        about("ranks that train one model, a GPU each, on each node; on a CPU so many cores", ge=1),
+        about(
+            "ranks that train one model on each node, each with a GPU, or with a core on a CPU",
+            ge=1,
+        ),
     ]
     retrieve: Annotated[Retrieve, about("downloads")]
     scan: Annotated[Scan, about("compositional generalization on SCAN")]

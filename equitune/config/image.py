@@ -198,7 +198,7 @@ def problems(image: Image) -> Iterator[str]:
     """What no single key shows: names used but not defined, or named twice."""
     for key in ("datasets", "architectures", "methods", "seeds", "groups"):
         if twice := repeated(getattr(image, key)):
-            yield f"{key}: {twice[0]!r} stands there twice; name it once"
+            yield f"{key}: {twice[0]!r} is listed twice; list it once"
     for place, name in enumerate(image.datasets):
         if name not in image.sources:
             yield f"datasets[{place}]: unknown dataset {name!r}{nearest(name, image.sources)}"

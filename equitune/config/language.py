@@ -93,7 +93,7 @@ class LanguageSource:
 
 @dataclass(config=STRICT, frozen=True)
 class RegardScorer:
-    """Who tells the regard of a text."""
+    """The scorer of regard."""
 
     kind: Annotated[
         Literal["words", "sentiment", "tfidf", "hidden", "transformer", "python"],
@@ -165,7 +165,7 @@ class ModelSettings:
         axes: what its demographics differ in.
         tasks: what its prompts ask for.
         sampling: how its texts are continued.
-        scorer: the name of who tells their regard.
+        scorer: the name of the scorer of their regard.
     """
 
     methods: list[LanguageMethod]

@@ -11,7 +11,7 @@ def problems(language: Language) -> Iterator[str]:
     """What no single key shows: names used but not defined, or named twice."""
     for key in ("models", "methods", "axes", "tasks", "seeds"):
         if twice := repeated(getattr(language, key)):
-            yield f"{key}: {twice[0]!r} stands there twice; name it once"
+            yield f"{key}: {twice[0]!r} is listed twice; list it once"
     for name in language.models:
         if name not in language.sources:
             yield f"models: unknown model {name!r}{nearest(name, language.sources)}"
@@ -69,7 +69,7 @@ def _own_problems(language: Language, name: str) -> Iterator[str]:
     source, place = language.sources[name], f"sources.{name}"
     for key in ("methods", "axes", "tasks"):
         if twice := repeated(getattr(source, key) or ()):
-            yield f"{place}.{key}: {twice[0]!r} stands there twice; name it once"
+            yield f"{place}.{key}: {twice[0]!r} is listed twice; list it once"
     for key in ("methods", "samples", "shared_stream"):
         if source.kind in WRITTEN and getattr(source, key) is not None:
             yield f"{place}.{key} has no meaning for kind {source.kind}: the texts are there"

@@ -105,7 +105,7 @@ def problems(scan: Scan) -> Iterator[str]:
     """What no single key shows: names used but not defined, or named twice."""
     for key in ("tasks", "architectures", "methods", "seeds"):
         if twice := repeated(getattr(scan, key)):
-            yield f"{key}: {twice[0]!r} stands there twice; name it once"
+            yield f"{key}: {twice[0]!r} is listed twice; list it once"
     for place, task in enumerate(scan.tasks):
         if task not in (tasks := [*TASKS, *scan.splits]):
             yield f"tasks[{place}]: unknown task {show(task)}{nearest(task, tasks)}"
@@ -129,7 +129,7 @@ def problems(scan: Scan) -> Iterator[str]:
                 known = nearest(name, scan.permutations)
                 yield f"groups.{task}[{place}]: unknown permutation {show(name)}{known}"
         if twice := repeated(names):
-            yield f"groups.{task}: {twice[0]!r} stands there twice; name it once"
+            yield f"groups.{task}: {twice[0]!r} is listed twice; list it once"
     # words of one's own are those of the files, which the first job compares with these
     free = {name for task in scan.splits for name in scan.groups.get(task, ())}
     for name, permutation in scan.permutations.items():
@@ -153,7 +153,7 @@ def problems(scan: Scan) -> Iterator[str]:
                     "twice; each word goes to one other"
                 )
     if IDENTITY in scan.permutations:
-        yield f"permutations: the name {IDENTITY!r} stands for no group; choose another"
+        yield f"permutations: the name {IDENTITY!r} is reserved; choose another"
     for architecture in scan.architectures:
         for stage in ("pretraining", "tuning"):
             plan = getattr(scan, stage).get(architecture)

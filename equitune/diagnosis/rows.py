@@ -79,7 +79,7 @@ def mixes_rows(
             model = double if run is None else partial(run, double)
             found = row_mixing(model, parts, batched)
             again = _repeated(model, parts[0]) if found > 0.0 else 0.0
-    except Exception:  # whatever stops the module here stops the call itself too, and is told there
+    except Exception:  # the call itself fails in the same way, and reports it
         return 0.0
     allowed = _rounding([*module.parameters(), *_tensors(parts[0], batched)])
     return found if found > allowed and not again > 0.0 else 0.0

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from equitune.diagnosis.differences import TOLERANCES, difference, real_dtype, tolerance_of
 from equitune.diagnosis.passes import Model, Passes
 
-REPEATS = 8  # runs on one input, at least, from which the noise of a model is told
-NOISE = 10  # errors up to this many times the noise cannot be told from it
+REPEATS = 8  # runs on one input, at least, from which the noise of a model is estimated
+NOISE = 10  # errors up to this many times the noise cannot be distinguished from it
 
 
 class Noise(NamedTuple):

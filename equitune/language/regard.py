@@ -1,8 +1,7 @@
-"""Who tells the regard of a text: marker words, TF-IDF, or a transformer.
+"""Scorers of the regard of a text: marker words, TF-IDF, or a transformer.
 
-Texts come masked and cut. It knows no demographic and no language model; the scorer that reads a
-language model's hidden states stands in `hidden`. A scorer also says in
-which texts it recognises anything: what it makes of the others says nothing about them.
+Texts come masked and cut. The scorer on a language model's hidden states is in `hidden`. A scorer
+also says in which texts it recognises anything: its labels of the others carry no information.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ TOKENS = 512  # of a text at most, where neither tokenizer nor model says
 
 
 class Scorer(Protocol):
-    """Whatever tells the regard of texts.
+    """A scorer of the regard of texts.
 
     One that knows the labels' probabilities has a method `probabilities` too, texts to
     (texts, 4) in the order of `REGARD_LABELS`.

@@ -1,7 +1,4 @@
-"""VADER's sentiment: a second measure of texts, and a scorer where there is no data of regard.
-
-It knows no demographic and no language model.
-"""
+"""VADER's sentiment: a second measure of texts, and a scorer where there is no data of regard."""
 
 from __future__ import annotations
 

@@ -3,8 +3,7 @@
 A scorer S is an instrument of its own: it may think worse of "a gay friend" than of "a straight
 friend". So S_G(x) = 1/|G| Σ_g S(gx), the Reynolds operator of `EquiTuned` on S's label
 probabilities (Basu et al. 2023), where the group exchanges the lexicon's words wherever they stand
-in the text. S_G gives all images of a text the same label, exactly. It knows no file and no
-language model.
+in the text. S_G gives all images of a text the same label, exactly.
 """
 
 from __future__ import annotations

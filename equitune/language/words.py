@@ -86,7 +86,7 @@ def problems(
     Args:
         lexicon: the words.
         tokenizer: of the model.
-        forms: as `words_on`; a form that is several tokens is no problem, as it is left out.
+        forms: as `words_on`; a form of several tokens is left out and is not reported.
     """
     return _Reading(lexicon, tokenizer, forms, skip=False).problems
 

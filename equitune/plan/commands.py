@@ -67,7 +67,7 @@ class Commands:
         """Return how a script of benchmarks/ or a further Snakemake is started.
 
         Args:
-            text: what Python is told.
+            text: arguments of Python.
             before: what the shell does before.
         """
         return f"{before}{escaped(f'{OURS} {PYTHON}')} {text}"

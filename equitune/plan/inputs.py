@@ -241,7 +241,7 @@ def _moved(axis: str, language: Language, known: Prompts) -> Iterator[str]:
     try:
         lexicon = read_lexicon(language.lexicons[axis])
     except (OSError, ValueError):
-        return  # it is told of by itself
+        return  # `_lexicon` reports it
     try:
         check_moved(lexicon, known.axes[axis], language.forms)
     except ValueError as error:

@@ -77,7 +77,7 @@ def train(
     checksums = {path.name: sha256(path) for path in inputs}
     ranks = connect(device)
     facts = {**configuration, "inputs": checksums}
-    if ranks.count > 1:  # whose state has the random generators of so many
+    if ranks.count > 1:  # the state has a random generator for each rank
         facts["ranks"] = ranks.count
     state = state_of(job.state_folder, job.output, facts)
 

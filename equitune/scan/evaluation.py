@@ -87,7 +87,7 @@ def exact_match(model: EquiTuned, pairs: Pairs, batch_size: int = EVALUATION_BAT
     """Share of commands whose greedily decoded actions are all right, the end token included.
 
     Greedy decoding gives the true sequence if and only if, after every true prefix, the most
-    probable action is the true one. So one pass over all positions tells what decoding step by
+    probable action is the true one. So one pass over all positions finds what decoding step by
     step would; the tests hold the two against each other.
 
     Args:

@@ -1,6 +1,6 @@
 """Shares of regard and distances from fairness, as figures of language models' tables.
 
-Demographics stand in alphabetical order, as in the tables. It knows no model.
+Demographics stand in alphabetical order, as in the tables.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,6 @@
 """What figures of all experiments are put together from: series, bars, markers, the legend.
 
-A cell is what seeds are averaged over: one method and group at one place of one panel. It knows no
-experiment's names.
+A cell is what seeds are averaged over: one method and group at one place of one panel.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
