@@ -40,6 +40,8 @@ ADAPTERS = "adapters.safetensors"  # beside model.safetensors
 HEAD_ONLY = names("image", head_only=True)
 MATCHED = names("image", matched=True)
 AUGMENTED = names("image", augments=True)
+# by which the score of a canonical model first learns what is upright: docs/images.md
+POSE_STEPS, POSE_BATCH, POSE_RATE = 300, 64, 3e-3
 
 
 def pretrain(run: ImageRun, dataset: Path, job: Job) -> None:
@@ -140,6 +142,7 @@ def _train(
         write_trained(job.output, model, run, data)
 
     examples, validation = parts["train"].to(device), parts["validation"].to(device)
+    _learn_pose(model, examples, run.seed)
     known = features_for(features, run, data, None if run.group == IDENTITY else run.group)
     logits, score = _steps(model, run, examples, validation, known)
     if teacher is None:
@@ -165,18 +168,39 @@ def _train(
     )
 
 
-def _prior_loss(model: Classifier, images: Images, rows: Tensor) -> Tensor | float:
-    """What teaches a canonical model to turn images as they come, which is upright; else 0."""
+def _learn_pose(model: Classifier, images: Images, seed: int) -> None:
+    """Teach the score of a canonical model what is upright, before the network is trained.
+
+    The tuning's own steps and rate are those of a pretrained network: too few and too small for a
+    score that begins at random. A run that resumes does this again, and then loads its state.
+    """
     if not isinstance(combine := model.features.combine, Canonical):
-        return 0.0
-    return combine.prior_loss(model.features.scores(as_input(images.pixels[rows])))
+        return
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(combine.parameters(), lr=POSE_RATE)
+    for _ in range(POSE_STEPS):
+        rows = torch.randint(len(images), (POSE_BATCH,), generator=generator)
+        optimizer.zero_grad()
+        loss = _prior_loss(combine, model, images[rows.to(images.labels.device)])
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    optimizer.zero_grad()
+
+
+def _prior_loss(combine: Canonical, model: Classifier, images: Images) -> Tensor:
+    """What teaches a canonical model to turn images as they come, which is upright."""
+    return combine.prior_loss(model.features.scores(as_input(images.pixels)))
 
 
 def _labelled(
     model: Classifier, images: Images, logits: Callable[[Tensor], Tensor], rows: Tensor
 ) -> Tensor:
     """Return the loss of images by their labels."""
-    return F.cross_entropy(logits(rows), images.labels[rows]) + _prior_loss(model, images, rows)
+    loss = F.cross_entropy(logits(rows), images.labels[rows])
+    combine = model.features.combine
+    if isinstance(combine, Canonical):
+        loss = loss + _prior_loss(combine, model, images[rows])
+    return loss
 
 
 def _distance(logits: Callable[[Tensor], Tensor], wanted: Tensor, rows: Tensor) -> Tensor:

@@ -95,20 +95,27 @@ def test_every_method_trains_what_it_should(dataset, base, teacher, tmp_path, me
     assert loaded.features.group.order == (4 if copies else 1)
 
 
-def test_the_prior_teaches_a_canonical_model_that_images_come_upright(dataset, tmp_path):
-    """Its score alone learns so; without the prior it would go by the classes."""
+def test_the_prior_teaches_a_canonical_model_that_images_come_upright(
+    dataset, tmp_path, monkeypatch
+):
+    """Its score learns so, before the network is trained and with it."""
     more = Training(steps=12, batch_size=6, learning_rate=3e-3, optimizer="adamw")
-    base, found = pretrain(dataset, tmp_path / "model.safetensors", network="resnet18"), []
-    for steps in (0, 12):
-        output = tmp_path / str(steps) / "model.safetensors"
+    base = pretrain(dataset, tmp_path / "model.safetensors", network="resnet18")
+    pixels = load_dataset(dataset / "dataset.safetensors")[0]["train"].pixels
+
+    def prior_loss(before, steps):
+        monkeypatch.setattr(experiment, "POSE_STEPS", before)
+        output = tmp_path / f"{before}_{steps}" / "model.safetensors"
         training = replace(more, steps=steps)
         tune(dataset, base, output, "canonical", network="resnet18", training=training)
         model, _, _ = saved.load(output)
-        pixels = load_dataset(dataset / "dataset.safetensors")[0]["train"].pixels
         with torch.no_grad():
             scores = model.features.scores(pixels.float() / 255)
-        found.append(float(model.features.combine.prior_loss(scores)))
-    assert found[1] < found[0] - 0.05
+        return float(model.features.combine.prior_loss(scores))
+
+    untaught = prior_loss(0, 0)
+    assert prior_loss(12, 0) < untaught - 0.05
+    assert prior_loss(0, 12) < untaught - 0.05
 
 
 def test_adapters_are_kept_by_themselves_and_merged_into_the_model(dataset, base, tmp_path, caplog):
