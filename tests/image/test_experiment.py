@@ -50,6 +50,12 @@ def tune(
     return output
 
 
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    """Poses are learnt in three steps."""
+    monkeypatch.setattr(experiment, "POSE_STEPS", 3)
+
+
 @pytest.fixture(scope="module")
 def base(dataset, tmp_path_factory):
     return pretrain(dataset, tmp_path_factory.mktemp("base") / "model.safetensors")
