@@ -41,7 +41,7 @@ HEAD_ONLY = names("image", head_only=True)
 MATCHED = names("image", matched=True)
 AUGMENTED = names("image", augments=True)
 # by which the score of a canonical model first learns what is upright: docs/images.md
-POSE_STEPS, POSE_BATCH, POSE_RATE = 300, 64, 3e-3
+POSE_STEPS, POSE_BATCH, POSE_RATE = 300, 64, 2e-3
 
 
 def pretrain(run: ImageRun, dataset: Path, job: Job) -> None:

@@ -153,8 +153,12 @@ def pose() -> nn.Module:
         nn.ReLU(),
         nn.Conv2d(16, 32, 3, stride=2, padding=1),
         nn.ReLU(),
+        nn.Conv2d(32, 64, 3, stride=2, padding=1),
+        nn.ReLU(),
         nn.Flatten(),
-        nn.Linear(32 * 8 * 8, 1),
+        nn.Linear(64 * 4 * 4, 64),
+        nn.ReLU(),
+        nn.Linear(64, 1),
     )
 
 
