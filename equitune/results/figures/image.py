@@ -58,7 +58,7 @@ def image_accuracy(images: pd.DataFrame, published: pd.DataFrame) -> tuple[Figur
             axis.set_ylabel("accuracy on the test set")
         explained = [
             (Patch(fc=parts.pale(GREY)), "pale: upright images"),
-            (Patch(fc=GREY), "solid: each moved by a random group element"),
+            (Patch(fc=GREY), "solid: each moved by a\nrandom group element"),
             parts.POINT,
         ]
         parts.legend(figure, bars, explained)
@@ -196,7 +196,7 @@ def _panels(
         architectures = parts.in_order(rows["architecture"], ARCHITECTURES)
         parts.bars(axis, rows, here, architectures, measures, text)
         known = [] if values is None else _published(parts.where(values, dataset=dataset))
-        names = [ARCHITECTURES.get(name, name) for name in architectures]
+        names = [_wrapped(name) for name in architectures]
         parts.published(axis, names, known)
         size = parts.tested(rows, "images")
         axis.set_title(f"{_spaced(dataset)} ({parts.seeds(rows, IMAGE_KEYS)}{size})")
@@ -244,8 +244,13 @@ def _turned(axis: Axes, runs: pd.DataFrame, points: pd.DataFrame, names: dict[st
 
 
 def _longest(architectures: Iterable[str]) -> int:
-    """Return the number of letters in the longest name."""
-    return max(len(ARCHITECTURES.get(name, name)) for name in architectures)
+    """Return the number of letters in the longest line of the names."""
+    return max(len(line) for name in architectures for line in _wrapped(name).split("\n"))
+
+
+def _wrapped(architecture: str) -> str:
+    """Return the name of an architecture as an axis shows it: what follows a comma stands below."""
+    return ARCHITECTURES.get(architecture, architecture).replace(", ", ",\n")
 
 
 def _spaced(name: str) -> str:
