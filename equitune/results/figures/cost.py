@@ -160,7 +160,7 @@ def cost_peers(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
                 axis.axhline(0.5 - edge, color="#bbbbbb", lw=0.6)
             parts.sideways(axis, places.values(), [f"{size}, {name}" for size, name in places])
             axis.set_ylim(0.5 - len(places), 0.5)
-            axis.set_title(f"ResNet-18, four turns\nn = {parts.span(here['n'])} rounds")
+            axis.set_title(f"ResNet-18, four turns\n{parts.rounds(here['n'])}")
             axis.set_xlabel(label)
         grid[0].set_xlim(
             0, 1.05 * max(1, parts.where(measured, benchmark="peer_rate")["high"].max())
@@ -254,7 +254,7 @@ def _list(
             Line2D([], [], color=OURS, marker="o", ms=5, lw=1.5, label="median, range"),
             Line2D([], [], color=GREY, marker="|", ms=10, mew=2, ls="", label="aim"),
         ]
-        parts.explain(figure, handles, f"n = {parts.span(shown['n'])} rounds")
+        parts.explain(figure, handles, parts.rounds(shown["n"]))
         figure.tight_layout()
     return figure, shown
 

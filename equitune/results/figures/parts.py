@@ -94,6 +94,12 @@ def span(counts: pd.Series) -> str:
     return str(most) if fewest == most else f"{fewest} to {most}"
 
 
+def rounds(counts: pd.Series) -> str:
+    """Return the number of rounds of measurements as a title or a legend has it."""
+    number = span(counts)
+    return f"n = {number} round" if number == "1" else f"n = {number} rounds"
+
+
 def bars(
     axis: Axes,
     table: pd.DataFrame,

@@ -69,7 +69,7 @@ def cost_products(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         for axis in grid[1:]:
             axis.tick_params(axis="y", labelleft=False)
         times = parts.where(shown, benchmark="product_time")
-        grid[0].set_title(f"n = {parts.span(times['n'])} rounds")
+        grid[0].set_title(parts.rounds(times["n"]))
         grid[0].set_xlim(left=0)
         grid[1].set_xscale("log")
         grid[1].set_xlim(LEAST / 10, 10)
