@@ -86,14 +86,14 @@ def candidates(config: Config) -> Iterator[Candidate]:
         yield "scan", name, model, model.group.order, config.scan.tuning[name]
     source = config.image.sources[config.image.datasets[0]]
     for name in config.image.architectures:
-        builder = config.image.builders.get(name, configuration.ImageBuilder())
+        builder = config.image.builder(name)
         classifier = image.build(
-            name,
+            config.image.network(name),
             "equitune",
             image_action(config.image.groups[0]),
             source.size,
             classes=CLASSES,
-            head=config.image.model.head,
+            head=config.image.settings(name).head,
             options=builder.options,
             upsample=builder.upsample * source.upsample,
         )
