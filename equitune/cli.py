@@ -270,6 +270,7 @@ def run(arguments: list[str]) -> int:
             result = command.main(
                 arguments or ["--help"], prog_name="equitune", standalone_mode=False, obj=arguments
             )
+        world.leave()
         _record(times.line())
         sys.stdout.flush()
         return result if isinstance(result, int) else 0

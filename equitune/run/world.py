@@ -1,6 +1,7 @@
 """Which rank this process is, as its launcher says in the environment. Imports no torch."""
 
 import os
+import sys
 
 
 def count() -> int:
@@ -26,3 +27,14 @@ def local_place() -> int:
 def nodes() -> int:
     """Return on how many nodes srun has started this command; 1 without srun."""
     return int(os.environ.get("SLURM_STEP_NUM_NODES", "1"))
+
+
+def leave() -> None:
+    """Part from the other ranks when all have finished; nothing for one process.
+
+    A process that just ends while its threads still wait for the others is aborted now and then.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if count() > 1 and distributed is not None and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
