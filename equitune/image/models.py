@@ -5,7 +5,6 @@ They know pixels and groups, but no file, no data set and no training.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -231,8 +230,7 @@ def build(
             if trunk.pooled
             else SharedHead(trunk.channels, trunk.positions, classes)
         )
-        del behind
-        gc.collect()  # the classifier cut off is part of a cycle, and may have 500 MB
+        behind.to("meta")  # the classifier cut off is part of a cycle, and may have 500 MB
     combine = COMBINE[combined](trunk.channels, last)
     features = EquiTuned(
         trunk, moves, Trivial(moves.group), combine, chunk_size=chunk_size, frozen=frozen

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import gc
 import importlib.util
 
 import pytest
@@ -220,3 +221,19 @@ def test_a_bad_argument_is_one_line(change, text):
         build(size=32, classes=3, **{**good, **change})
     assert str(error.value).startswith(text)
     assert "\n" not in str(error.value)
+
+
+def test_the_classifier_that_is_cut_off_leaves_no_weights_behind():
+    def held():
+        tensors = [x for x in gc.get_objects() if issubclass(type(x), torch.Tensor)]
+        return sum(x.numel() for x in tensors if not x.is_meta)
+
+    gc.collect()
+    gc.disable()  # it is part of a cycle
+    try:
+        before = held()
+        model = make("equitune", "alexnet", 64)
+        more = held() - before
+    finally:
+        gc.enable()
+    assert more < 2 * sum(p.numel() for p in model.parameters())  # the classifier has 54 million
