@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from equitune.config.base import STRICT, Name, Place, Seed, Training, about, repeated
 from equitune.config.image_groups import IMAGE_GROUPS
+from equitune.config.image_kinds import IMAGE_KINDS, located
 from equitune.io.architectures import fault_of
 from equitune.io.names import nearest
 from equitune.methods import names
@@ -24,9 +25,11 @@ IMAGE_METHODS = names("image")
 if TYPE_CHECKING:  # a checker cannot follow a literal that is computed
     ImageMethod = str
     GroupName = str
+    KindName = str
 else:
     ImageMethod = Literal[IMAGE_METHODS]
     GroupName = Literal[tuple(IMAGE_GROUPS)]
+    KindName = Literal[tuple(IMAGE_KINDS)]
 
 
 @dataclass(config=STRICT, frozen=True)
@@ -34,11 +37,7 @@ class ImageSource:
     """Where the images of a dataset come from, and how they are made equal in size."""
 
     kind: Annotated[
-        Literal["digits", "cifar10", "archive", "folder"],
-        about(
-            "digits: embedded; cifar10: the official archive; archive: class folders in a file "
-            "of resources/sources.csv; folder: class folders of your own"
-        ),
+        KindName, about("; ".join(f"{name}: {kind.about}" for name, kind in IMAGE_KINDS.items()))
     ]
     size: Annotated[int, about("side of the square images in pixels", ge=8, le=4096)]
     upsample: Annotated[
@@ -49,9 +48,7 @@ class ImageSource:
             le=64,
         ),
     ] = 1
-    location: Annotated[
-        Place | None, about("of kind folder: its path; of kind archive: its name in the registry")
-    ] = None
+    location: Annotated[Place | None, about(located())] = None
     crop: Annotated[
         Literal["center", "none"], about("cut the middle square, or keep images of one shape whole")
     ] = "center"
@@ -203,7 +200,7 @@ def problems(image: Image) -> Iterator[str]:
         if name not in image.sources:
             yield f"datasets[{place}]: unknown dataset {name!r}{nearest(name, image.sources)}"
     for name, source in image.sources.items():
-        if (source.location is None) == (source.kind in ("archive", "folder")):
+        if (source.location is None) != (IMAGE_KINDS[source.kind].location is None):
             needed = "is needed" if source.location is None else "has no meaning"
             yield f"sources.{name}.location {needed} for kind {source.kind}"
     for architecture in image.architectures:

@@ -11,6 +11,7 @@ from equitune.config.base import IDENTITY, STRICT, Name, Place, Seed, Training, 
 from equitune.io.names import nearest, show
 
 ScanTask = Literal["add_jump", "around_right", "simple"]
+# the cells of equitune/scan/recurrence.py, which this does not import, as it imports torch
 ScanArchitecture = Literal["LSTM", "GRU", "RNN"]
 CommandWord = Literal[
     "walk", "look", "run", "jump", "turn", "left", "right",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from equitune.compat import extra
 from equitune.config import ImageSource
+from equitune.config.image_kinds import IMAGE_KINDS
 from equitune.image.data import Images, stratified
 from equitune.image.decoding import decode, prepare
 from equitune.image.listed import SUFFIX, read_listing
@@ -50,7 +51,7 @@ def read_source(
 
     Args:
         source: kind, size and what is done about shapes and broken files.
-        archive: the retrieved file, for the kinds cifar10 and archive.
+        archive: the retrieved file, for the kinds that have one.
         seed: splits a folder that has no test part.
         name: of the dataset in the configuration, for messages.
 
@@ -69,13 +70,14 @@ def read_source(
 
 def _read(source: ImageSource, archive: Path | None, seed: int, name: str) -> Split:
     """Return all images of a source; errors as `read_source`."""
-    if source.kind == "digits":
-        return read_digits(source.size)
-    place = Path(source.location or "") if source.kind == "folder" else archive
+    place = archive if IMAGE_KINDS[source.kind].retrieved else Path(source.location or "")
     if place is None:
         raise ValueError(f"a source of kind {source.kind} needs its file: pass --archive")
-    if source.kind == "cifar10":
-        return read_cifar10(place, source.size)
+    return READERS[source.kind](source, place, seed, name)
+
+
+def _read_files(source: ImageSource, place: Path, seed: int, name: str) -> Split:
+    """Read class folders as a source wants them; errors as `read_folder`."""
     return read_folder(place, source.size, source.crop, source.broken, seed, name)
 
 
@@ -257,3 +259,12 @@ def _prepared(scans: NDArray[np.uint8], size: int) -> Tensor:
     for row, scan in enumerate(scans):
         pixels[row] = prepare(Image.fromarray(scan).convert("RGB"), size, "center")
     return pixels
+
+
+# by kind: of a source, its file or folder if it has one, the seed and the name of the dataset
+READERS: dict[str, Callable[[ImageSource, Path, int, str], Split]] = {
+    "digits": lambda source, *_: read_digits(source.size),
+    "cifar10": lambda source, place, *_: read_cifar10(place, source.size),
+    "archive": _read_files,
+    "folder": _read_files,
+}

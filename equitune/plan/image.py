@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 
 from equitune.config import IDENTITY, Image
+from equitune.config.image_kinds import IMAGE_KINDS
 from equitune.methods import METHODS
 from equitune.plan.commands import models
 from equitune.plan.fingerprint import of_place
@@ -119,13 +120,15 @@ class ImagePlan:
     def archive(self, dataset: str) -> list[str]:
         """The archive that a dataset comes in, none where it needs no retrieving."""
         source = self.config.sources[dataset]
-        name = {"cifar10": "cifar10", "archive": source.location}.get(source.kind)
-        return [] if name is None else [self.registry.retrieved(name)]
+        kind = IMAGE_KINDS[source.kind]
+        file = str(kind.file or source.location)
+        return [self.registry.retrieved(file)] if kind.retrieved else []
 
     def fingerprint(self, dataset: str) -> str:
-        """What changes with the files of a folder of one's own, nothing for other sources."""
+        """What changes with the files of one's own, nothing for other sources."""
         source = self.config.sources[dataset]
-        return of_place(str(source.location)) if source.kind == "folder" else ""
+        own = IMAGE_KINDS[source.kind].location == "path"
+        return of_place(str(source.location)) if own else ""
 
     def weights(self, dataset: str, architecture: str, seed: str) -> str:
         """The weights that tuning starts from: trained here, ImageNet's, or a file."""

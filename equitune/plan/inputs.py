@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from equitune.config import Config, Language, LanguageSource, Scan
+from equitune.config.image_kinds import IMAGE_KINDS
 from equitune.image.listed import SUFFIX as LISTING
 from equitune.image.tree import EXPECTED, Place, classes_of, parts_of
 from equitune.io.architectures import WEIGHTS
@@ -92,11 +93,14 @@ def _scan(scan: Scan) -> Iterator[str]:
 
 
 def _image(plan: ImagePlan) -> Iterator[str]:
-    """Folders of images and files of weights."""
+    """Images of one's own and files of weights."""
     image = plan.config
     for name in image.datasets:
-        if image.sources[name].kind == "folder":
-            yield from _images(name, str(image.sources[name].location))
+        kind, place = image.sources[name].kind, str(image.sources[name].location)
+        if kind == "folder":
+            yield from _images(name, place)
+        elif IMAGE_KINDS[kind].location == "path":
+            yield from _file(f"image.sources.{name}.location", place, IMAGE_KINDS[kind].about)
     for name in image.architectures:
         weights = image.weights_of(name)
         if weights not in ("self", "imagenet"):

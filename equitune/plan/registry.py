@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from equitune.config import TRAINED_SCORERS, Config, Language
+from equitune.config.image_kinds import IMAGE_KINDS
 from equitune.io.names import nearest
 from equitune.io.registry import sources
 
@@ -44,7 +45,7 @@ class Registry:
         mentioned = [
             (f"image.sources.{name}", source.location, files)
             for name, source in config.image.sources.items()
-            if source.kind == "archive"
+            if IMAGE_KINDS[source.kind].location == "name"
         ]
         mentioned += ((key, name, files) for key, name in _files(config.language))
         mentioned += (

@@ -3,10 +3,11 @@
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from equitune.compat import extra
 from equitune.config import Permutation, Seq2SeqModel, Training
+from equitune.config.scan import ScanArchitecture
 from equitune.io.files import atomic_write
 from equitune.methods import names
 from equitune.options import Device, Input, Mirror, Output, Seed, Settings, States, build, settings
@@ -95,7 +96,7 @@ def _named(text: str) -> tuple[str, dict[str, Any]]:
 @app.command()
 def pretrain(
     dataset: Input,
-    architecture: Annotated[str, typer.Option(help="LSTM, GRU or RNN.")],
+    architecture: Annotated[str, typer.Option(help=", ".join(get_args(ScanArchitecture)))],
     seed: Seed,
     training: Settings,
     output: Output,

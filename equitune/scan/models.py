@@ -23,11 +23,10 @@ from equitune.saving.trained import read_trained
 from equitune.scan import recurrence
 from equitune.scan.data import SCAN, Sides, sides_of
 from equitune.scan.equivariant import make_equivariant
+from equitune.scan.recurrence import CELLS
 from equitune.scan.run import ScanRun
 from equitune.scan.words import word_group
 from equitune.symmetrize import EquiTuned
-
-CELLS: dict[str, Callable[..., nn.RNNBase]] = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}
 
 PADDING = 0  # also the decoder's start token, which never stands inside a sequence
 
@@ -37,7 +36,7 @@ class Memory(NamedTuple):
 
     keys: Tensor  # (batch, length, 2 * hidden) encoder outputs
     mask: Tensor  # (batch, length) True where a command has a word
-    state: tuple[Tensor, ...]  # each (batch, 2 * hidden); LSTM: hidden and cell, else hidden
+    state: tuple[Tensor, ...]  # each (batch, 2 * hidden): hidden; for an LSTM also the cell
 
     def select(self, rows: Tensor) -> "Memory":
         """Keep the given rows, in the given order: rows (n,) integer indices."""
@@ -63,10 +62,10 @@ class Dropout(nn.Dropout):
 
 
 class Seq2Seq(nn.Module):
-    """Next-action model P(action_t | command, actions before t), for RNN, GRU or LSTM cells.
+    """Next-action model P(action_t | command, actions before t), for any recurrent cell.
 
     Args:
-        architecture: one of "RNN", "GRU", "LSTM".
+        architecture: the name of a cell in `recurrence.CELLS`.
         commands: size of the command vocabulary; id 0 is padding.
         actions: size of the action vocabulary; id 0 is the start token.
         embedding: width of the command embedding; the action embedding is 2 * hidden wide.
@@ -75,7 +74,7 @@ class Seq2Seq(nn.Module):
             decoder and its attention give for each action.
 
     Raises:
-        ValueError: if the architecture is not one of the three.
+        ValueError: if there is no such cell.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class Seq2Seq(nn.Module):
         super().__init__()
         if architecture not in CELLS:
             raise ValueError(f"unknown architecture {architecture!r}{nearest(architecture, CELLS)}")
-        cell, width = CELLS[architecture], 2 * hidden
+        cell, width = CELLS[architecture].layer, 2 * hidden
         self.command_embedding = nn.Embedding(commands, embedding)
         self.encoder = cell(embedding, hidden, batch_first=True, bidirectional=True)
         self.action_embedding = nn.Embedding(actions, width)
@@ -136,7 +135,7 @@ class Seq2Seq(nn.Module):
         ids = torch.stack([commands, commands.gather(1, backwards)]).mT  # (2, length, batch)
         words = F.one_hot(ids, len(table)).to(table.dtype)
         start = table.new_zeros(2, len(commands), self.encoder.hidden_size)
-        zeros = [start] * (2 if self.encoder.mode == "LSTM" else 1)
+        zeros = [start] * recurrence.cell_of(self.encoder).states
         states = recurrence.run(self.encoder, words, table, zeros)
         rows = torch.arange(len(commands), device=commands.device)
         forward, backward = states[0].transpose(1, 2)  # (batch, length, hidden)
@@ -196,7 +195,7 @@ def build(
     """Build an untrained model; a method that uses no group has the identity for one.
 
     Args:
-        architecture: "RNN", "GRU" or "LSTM".
+        architecture: the name of a cell in `recurrence.CELLS`.
         settings: widths and dropout.
         method: one of `SCAN_METHODS`.
         permutation: the cycles of words that generate the group; none of them: the identity.

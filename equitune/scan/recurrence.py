@@ -8,13 +8,14 @@ backward pass all that does not depend on the gradient from the right is worked 
 at once. Small batches are bound by the number of calls, not by what they compute: so both
 directions of an encoder go together, and the views of all steps are made in one call. Cells and
 parameters are those of `torch.nn.RNN`, `GRU` and `LSTM`; the tests hold values and gradients
-against them.
+against them. `CELLS` has a record for each.
 
 Shapes: directions D, which is left out where there is one; time T, batch B, hidden H, vocabulary V,
 gates G (RNN 1, GRU 3, LSTM 4).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -241,6 +242,40 @@ class _LSTM(Function):
         return None, *_weight_gradients(dgates, u, width, ctx.vocabulary), dh, None, dc
 
 
+@dataclass(frozen=True)
+class Cell:
+    """One kind of recurrent cell.
+
+    Attributes:
+        mode: the `mode` of its modules, by which their record is found.
+        layer: makes a module, with the arguments of `torch.nn.RNN`.
+        steps: the recurrence, of words, W_ih e(word) + b of every word, W_hh, the state before the
+            first step, whether a backward pass may come, and, where there are any, the further
+            states and the bias inside. It returns the states after each step, one tensor or more.
+        states: how many numbers of each hidden unit a step hands on.
+        bias_inside: the last gate's recurrent bias stands inside a product, as a GRU's.
+    """
+
+    mode: str
+    layer: Callable[..., nn.RNNBase]
+    steps: Callable[..., Any]
+    states: int = 1
+    bias_inside: bool = False
+
+
+# by the name that the configuration has
+CELLS = {
+    "RNN": Cell("RNN_TANH", nn.RNN, _RNN.apply),
+    "GRU": Cell("GRU", nn.GRU, _GRU.apply, bias_inside=True),
+    "LSTM": Cell("LSTM", nn.LSTM, _LSTM.apply, states=2),
+}
+
+
+def cell_of(module: nn.RNNBase) -> Cell:
+    """Return the record of a recurrent module; a layer with parametrizations has another type."""
+    return {cell.mode: cell for cell in CELLS.values()}[module.mode]
+
+
 def run(
     cell: nn.RNNBase, words: Tensor, table: Tensor, state: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:
@@ -257,19 +292,16 @@ def run(
     Returns:
         The states after each step, (T, B, H) each, or (2, T, B, H), in the order of `state`.
     """
-    keep = torch.is_grad_enabled()
+    keep, kind = torch.is_grad_enabled(), cell_of(cell)
     suffixes = ("_l0", "_l0_reverse") if cell.bidirectional else ("_l0",)
     each = zip(*(_prepared(cell, table, suffix) for suffix in suffixes), strict=True)
     rows, w_hh, *inside = (torch.stack(xs) if len(xs) > 1 else xs[0] for xs in each)
-    if cell.mode == "LSTM":
-        both: tuple[Tensor, ...] = _LSTM.apply(words, rows, w_hh, state[0], keep, state[1])  # type: ignore[no-untyped-call]
-        return both
-    kind = _GRU if cell.mode == "GRU" else _RNN
-    return (kind.apply(words, rows, w_hh, *state, keep, *inside),)  # type: ignore[no-untyped-call]
+    found = kind.steps(words, rows, w_hh, state[0], keep, *state[1:], *inside)
+    return found if isinstance(found, tuple) else (found,)
 
 
 def _prepared(cell: nn.RNNBase, table: Tensor, suffix: str) -> list[Tensor]:
-    """Return W_ih e(word) + b for every word (V, G * H), W_hh, and for a GRU what stands inside.
+    """Return W_ih e(word) + b for every word (V, G * H), W_hh, and the bias inside, if any.
 
     Biases are added before directions are stacked: the gradients of two stacks would be views of
     one tensor, which clipping would then scale twice.
@@ -277,8 +309,8 @@ def _prepared(cell: nn.RNNBase, table: Tensor, suffix: str) -> list[Tensor]:
     w_ih, w_hh, b_ih, b_hh = (
         getattr(cell, name + suffix) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
-    if cell.mode != "GRU":
+    if not cell_of(cell).bias_inside:
         return [F.linear(table, w_ih, b_ih + b_hh), w_hh]
-    width = w_hh.shape[1]  # b_hh of its last gate stands inside the product with r
-    outside = torch.cat([b_ih[: 2 * width] + b_hh[: 2 * width], b_ih[2 * width :]])
-    return [F.linear(table, w_ih, outside), w_hh, b_hh[2 * width :]]
+    last = len(w_hh) - w_hh.shape[1]  # where the last gate begins
+    outside = torch.cat([b_ih[:last] + b_hh[:last], b_ih[last:]])
+    return [F.linear(table, w_ih, outside), w_hh, b_hh[last:]]

@@ -14,7 +14,7 @@ class ScanRun:
     """All settings that a trained model depends on besides its dataset.
 
     Attributes:
-        architecture: "RNN", "GRU" or "LSTM".
+        architecture: the recurrent cell, by its name in the configuration.
         method: "pretrained" for a model trained from scratch, else how it was tuned.
         group: the name of the group; `IDENTITY` for methods that use none.
         permutation: the cycles of words that generate the group; none of them: the identity.

@@ -1,11 +1,17 @@
 """The recurrences against torch.nn, in values and in gradients."""
 
+from functools import partial
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from equitune.scan.recurrence import run
+from equitune.config import Seq2SeqModel
+from equitune.config.scan import Permutation, ScanArchitecture
+from equitune.scan.models import build
+from equitune.scan.recurrence import CELLS, Cell, run
 
 STEPS, BATCH, EMBEDDING, HIDDEN, VOCABULARY = 7, 3, 5, 6, 4
 
@@ -79,3 +85,47 @@ def test_no_two_gradients_share_their_memory(cell, directions):
     torch._foreach_mul_(gradients, 0.5)
     for found, g in zip(gradients, before, strict=True):
         assert torch.equal(found, 0.5 * g)
+
+
+def test_the_configuration_has_the_cells_that_there_are():
+    assert {*get_args(ScanArchitecture)} == CELLS.keys()
+    for cell in CELLS.values():
+        assert cell.layer(EMBEDDING, HIDDEN).mode == cell.mode
+
+
+def relu(words, table, weight, h, keep):
+    """torch's RNN with another nonlinearity, step by step."""
+    states = []
+    for word in (words @ table.unsqueeze(-3)).unbind(-3):
+        h = torch.relu(word + h @ weight.mT)
+        states.append(h)
+    return torch.stack(states, -3)
+
+
+@pytest.fixture
+def new(monkeypatch):
+    """The layers of a new cell that a record has been made for, "ReLU"."""
+    layer = partial(nn.RNN, nonlinearity="relu")
+    monkeypatch.setitem(CELLS, "ReLU", Cell("RNN_RELU", layer, relu))
+    return layer
+
+
+def test_a_record_is_all_that_the_recurrence_of_a_new_cell_needs(new):
+    module = new(EMBEDDING, HIDDEN, bidirectional=True).double()
+    table = torch.randn(VOCABULARY, EMBEDDING, dtype=torch.double)
+    ids = torch.randint(VOCABULARY, (STEPS, BATCH))
+    words = F.one_hot(torch.stack([ids, ids.flip(0)]), VOCABULARY).double()
+    start = torch.zeros(2, BATCH, HIDDEN, dtype=torch.double)
+    ((forward, backward),) = run(module, words, table, [start])
+    expected, _ = module(F.embedding(ids, table))
+    found = torch.cat([forward, backward.flip(0)], -1)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.usefixtures("new")
+@pytest.mark.parametrize("method", ["equitune", "equivariant"])
+def test_a_record_is_all_that_models_of_a_new_cell_need(method):
+    swap = Permutation(commands=[["jump", "run"]], actions=[["I_JUMP", "I_RUN"]])
+    model = build("ReLU", Seq2SeqModel(embedding=4, hidden=4), method, swap)
+    model(torch.tensor([[1, 2, 3]]), torch.tensor([[0, 1]])).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
