@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from equitune.results import tables
-from equitune.results.catalogue import COST, FIGURES
+from equitune.results.catalogue import FIGURES
+from equitune.results.catalogue.cost import COST
 from equitune.results.figures.cost import EXPERIMENTS
 from equitune.results.figures.image import ARCHITECTURES
 from equitune.results.figures.jobs import PARTS as SPENT

@@ -18,8 +18,10 @@ from equitune.io.files import atomic_write
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOMS = ("scan", "image", "language", "results")  # whose commands stand in their own `…cli`
 READER = "read by"  # in the file of what was read: when this module was written
-# what these say or show changes no result; what a method does stands in params of its rules
-INERT = frozenset(("", "methods", "compat", "io.names", "run.progress"))
+# what these say or show changes no result; what a method does, and what a figure is drawn from,
+# stands in inputs and params of its rules
+CATALOGUE = ("results.catalogue", "results.catalogue.record")
+INERT = frozenset(("", "methods", "compat", "io.names", "run.progress", *CATALOGUE))
 
 
 class Code:

@@ -72,7 +72,7 @@ def figure(
 ) -> None:
     """Draw a figure from tables, as SVG and PDF, and write the numbers it shows as CSV."""
     from equitune.io.names import nearest
-    from equitune.results.catalogue import draw
+    from equitune.results.drawing import draw
 
     if name not in FIGURES:
         raise ValueError(f"unknown figure {name!r}{nearest(name, FIGURES)}")
@@ -86,7 +86,7 @@ def figures(
     tables: Tables, output: Folder, published: Published = RESOURCES / "published.csv"
 ) -> None:
     """Draw every figure whose tables are there, whoever made them."""
-    from equitune.results.catalogue import draw
+    from equitune.results.drawing import draw
     from equitune.results.tables import COLUMNS
 
     _check_folder(tables)
@@ -108,7 +108,7 @@ def profile(
 ) -> None:
     """Tabulate what each job of a run took, and draw where the time went."""
     from equitune.results import tables
-    from equitune.results.catalogue import draw
+    from equitune.results.drawing import draw
     from equitune.results.profile import profile
 
     table = results / "tables" / "jobs.csv"

@@ -107,6 +107,12 @@ def test_experiments_do_not_depend_on_each_other():
     assert "run.loop" not in code.modules("results table")
 
 
+def test_what_draws_a_figure_counts_and_its_record_does_not():
+    found = Code().modules("results figure", ["results.figures.scan"])
+    assert {"results.drawing", "results.figures.scan", "results.style"} <= {*found}
+    assert not [name for name in found if name.startswith("results.catalogue")]
+
+
 def test_commands_end_in_the_hash(root):
     loaded = config.load(yaml.safe_load((root / "config/config.yaml").read_text()))
     code = Code()

@@ -172,9 +172,9 @@ def test_every_method_of_an_experiment_has_a_colour_of_its_own():
 
 
 @pytest.mark.parametrize("figure", catalogue.FIGURES.values(), ids=catalogue.FIGURES.keys())
-def test_a_figure_is_complete(root, figure):
+def test_a_figure_is_complete(figure):
     assert callable(figure.draw)
-    assert (root / f"workflow/report/{figure.name}.rst").is_file()
+    assert len(figure.caption) > 60
     assert figure.target in catalogue.CATEGORIES
     known = {*tables.COLUMNS}
     assert {*figure.tables, *figure.optional} <= known

@@ -8,7 +8,7 @@ import pytest
 from equitune import cli
 from equitune.io.files import sha256
 from equitune.results import tables
-from equitune.results.catalogue import COST
+from equitune.results.catalogue.cost import COST
 
 ELEMENTS = ("e", "r", "r2", "r3")
 # a grey pixel

@@ -7,7 +7,9 @@ import shutil
 import subprocess
 
 import pytest
-from docutils.core import publish_string
+from docutils.core import publish_parts, publish_string
+
+from equitune.results import catalogue
 
 pytestmark = pytest.mark.workflow
 
@@ -62,6 +64,12 @@ def test_every_figure_is_in_it_with_a_caption(report):
     drawn = {f"results/figures/{file.name}" for file in (report.parent / "figures").glob("*.svg")}
     assert drawn
     assert drawn <= set(results)
+    for name in FIRST_PAGE:  # each its own, word for word
+        caption = catalogue.FIGURES[name].caption
+        assert (
+            publish_parts(caption, writer_name="html")["body"]
+            in results[f"results/figures/{name}.svg"]["caption"]
+        )
     for path, result in results.items():
         assert result["data_uri"].startswith("data:"), path
         assert len(words(result["caption"])) > 60, path
@@ -69,13 +77,16 @@ def test_every_figure_is_in_it_with_a_caption(report):
 
 
 def test_captions_can_be_read_whole(root):
-    captions = {file for file in (root / "workflow/report").glob("*.rst")} - {
-        root / "workflow/report/workflow.rst"  # a template
+    files = {*(root / "workflow/report").glob("*.rst")} - {
+        root / "workflow/report" / name  # templates
+        for name in ("workflow.rst", "figure.rst")
     }
+    captions = {file.name: file.read_text() for file in files}
     assert captions
-    for file in captions:
+    captions |= {figure.name: figure.caption for figure in catalogue.FIGURES.values()}
+    for name, text in captions.items():
         strict = {"halt_level": 2, "report_level": 2}
-        publish_string(file.read_text(), source_path=str(file), settings_overrides=strict)
+        publish_string(text, source_path=name, settings_overrides=strict)
 
 
 def test_the_first_page_says_what_was_run_and_what_was_claimed(report):

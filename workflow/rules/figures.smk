@@ -47,7 +47,7 @@ for figure in catalogue.FIGURES.values():
             report(
                 f"results/figures/{figure.stem}.svg",
                 category=catalogue.CATEGORIES[figure.target],
-                caption=f"../report/{figure.name}.rst",
+                caption="../report/figure.rst",
                 labels={"what": figure.shows, "kind": "figure"},
             ),
             f"results/figures/{figure.stem}.pdf",
@@ -61,6 +61,8 @@ for figure in catalogue.FIGURES.values():
             "../../envs/equitune.yaml"
         params:
             figure=figure.name,
+            # for the report; as a function of the output it is no reason to draw again
+            caption=lambda w, output, caption=figure.caption: caption,
             only=" ".join(f"--{column} {{{column}}}" for column in figure.cells),
         shell:
             COMMANDS.run(

@@ -8,7 +8,8 @@ from matplotlib.colors import to_hex
 
 from equitune.methods import METHODS
 from equitune.results import style, tables
-from equitune.results.catalogue import COST, FIGURES
+from equitune.results.catalogue import FIGURES
+from equitune.results.catalogue.cost import COST
 from equitune.results.figures.cost import (
     cost_floor,
     cost_loop,

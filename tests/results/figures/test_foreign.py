@@ -3,7 +3,7 @@
 import pytest
 
 from equitune import methods
-from equitune.results import catalogue
+from equitune.results import catalogue, drawing
 
 MINE = "spectral $x_1$"
 
@@ -18,7 +18,7 @@ def drawn(tmp_path, published, caplog):
             files[table] = tmp_path / f"{table}.csv"
             rows.to_csv(files[table], index=False)
         caplog.clear()
-        catalogue.draw(catalogue.FIGURES[name], files, tmp_path / "out")
+        drawing.draw(catalogue.FIGURES[name], files, tmp_path / "out")
         (shown,) = (tmp_path / "out").glob(f"{name}*.csv")
         assert (tmp_path / "out" / f"{name}.svg").exists() or catalogue.FIGURES[name].cells
         return shown.read_text()

@@ -1,0 +1,101 @@
+"""The figures of what equi-tuning costs, and of where the time of a run goes."""
+
+from equitune.results.catalogue.record import Figure, under
+
+# by name: what it shows, the keys that decide it, and its caption
+COST: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "loop": (
+        "speed-up over a loop",
+        under("scan", "architectures", "tuning", "tasks", "groups"),
+        "How many times faster than a loop that is written as the papers' published code is: one "
+        "sequence at a time, the copies one after the other, words moved through dictionaries. "
+        "Both have the same weights and take turns in one process on one thread. Points are "
+        "medians of the ratio within a round, lines its range over the rounds; the grey mark is "
+        "the aim, and a point left of it misses it. For images there is no such loop.",
+    ),
+    "floor": (
+        "distance to the floor",
+        under("scan", "architectures", "tuning", "groups"),
+        "Time that an equi-tuned model takes, in units of the plain model's on \\|G\\| times the "
+        "batch: what \\|G\\| copies cost at least if nothing is computed once for several of "
+        "them. Below 1 is what is saved by copies, contexts or heads that are shared. Points are "
+        "medians of the ratio within a round, lines its range over the rounds; a point right of "
+        "the grey mark misses the aim.",
+    ),
+    "order": (
+        "time and memory against |G|",
+        (),
+        "Cost against the order of the group: the identity, flips, quarter turns, and both. "
+        "First, seconds of the processor; then, one panel per network, the most bytes that a "
+        "training step holds at once, with all copies in one pass and with ``chunk_size: 1``. All "
+        "in units of the plain model's; the dotted line is \\|G\\|. Lines of time go through "
+        "medians, bars are the range over the rounds; bytes are the same in every run.",
+    ),
+    "peers": (
+        "other libraries",
+        (),
+        "ResNet-18 made invariant under quarter turns in three ways: the mean over the copies "
+        "(EquiTuned), a smaller network that turns the image before (equiadapt), equivariant "
+        "layers of as many channels (escnn). A line each, at every size of the images. Left, "
+        "medians of images a second with their range over the rounds; right, the largest relative "
+        "difference between the outputs for a turned and an upright image. Look at both: what is "
+        "fast is not exact at every size. A library that was not installed is named in the "
+        "legend.",
+    ),
+    "state": (
+        "writing the state",
+        (
+            *under("scan", "architectures", "tuning"),
+            *under("image", "architectures", "tuning"),
+            *under("language", "network", "pretraining"),
+        ),
+        "What it costs that a killed run can go on: seconds of one write of the state as a share "
+        "of the seconds between two writes (``save_seconds``), for each model that this "
+        "configuration trains and the largest of config/paper.yaml. Points are medians, lines the "
+        "range over the rounds, the grey mark is the aim. Rows that name a method are trained "
+        "models, and show what their own training spent on writing.",
+    ),
+}
+FIGURES = (
+    *(
+        Figure(f"cost_{name}", "cost", "benchmarks", ("cost",), shows, keys, caption)
+        for name, (shows, keys, caption) in COST.items()
+    ),
+    Figure(
+        name="cost_products",
+        module="products",
+        target="benchmarks",
+        tables=("cost",),
+        shows="products of groups",
+        keys=(),
+        caption=(
+            "Three ways to equivariance under a product of groups, for SCAN with two groups "
+            "at once and for a small GPT-2 of random weights with two and three pairs of "
+            'words. "All copies" is the mean over the whole product, "additive" the sum '
+            'of one mean for each factor (Baltaji et al. 2024), "frame" one copy that the '
+            "input chooses. Left, time over that of the plain model (the stroke), medians "
+            "with their range over the rounds; middle, the largest relative error of "
+            "equivariance in float64 (the stroke: of the plain model; an error of 0 stands at "
+            "the left end); right, the root mean square of the difference to the model's own "
+            "outputs over all copies, relative to these. All three are exact; the mean over "
+            "all copies is the nearest one to the model, the frame the cheapest."
+        ),
+    ),
+    Figure(
+        name="job_times",
+        module="jobs",
+        target="profile",
+        tables=("jobs",),
+        shows="where the time of a run goes",
+        keys=(),
+        caption=(
+            "Where the time of a run goes: the seconds of all jobs of each rule. Steps of "
+            "training are what a training needs at least; other computing is reading, "
+            "evaluating, generating and writing; imports and the start of Python are paid by "
+            "every process; waiting is time in which the process did not compute, as another "
+            "had its core. The number at the end of a bar is that of its jobs. From "
+            "Snakemake's benchmark files (``results/benchmarks``) and the last line of each "
+            "log, by ``snakemake profile``."
+        ),
+    ),
+)
