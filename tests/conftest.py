@@ -10,6 +10,7 @@ import division
 import ids
 import pytest
 import steady  # noqa: F401  settings of Hypothesis
+import yaml
 
 from equitune.run import progress
 
@@ -97,3 +98,8 @@ def _own_terminal():
     for each, level in zip(loggers, levels, strict=True):
         each.setLevel(level)
     progress.use_bars(True)
+
+
+@pytest.fixture(scope="module")
+def default(root):
+    return yaml.safe_load((root / "config" / "config.yaml").read_text())

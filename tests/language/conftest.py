@@ -1,14 +1,21 @@
-"""Tiny random models, groups on their vocabulary and a tokenizer, which several tests share."""
+"""Tiny random models, groups on their vocabulary, a tokenizer and texts: what tests share."""
 
 import importlib.util
 
+import language_commands
+import pandas as pd
 import pytest
 import torch
+import yaml
+from scored_texts import PROMPTS, WORDS
 
 from equitune.actions import TokenPermutation
+from equitune.language import evaluation
+from equitune.language.corpus import write_corpus
+from equitune.language.samples import write_samples
 
 NEEDS_TRANSFORMERS = ("data", "equizero", "experiment", "hidden*", "measures", "methods", "models*")
-NEEDS_TRANSFORMERS += ("probe",)
+NEEDS_TRANSFORMERS += ("generation", "probe")
 NEEDS_TRANSFORMERS += ("sampling", "tokenizer", "tuning", "words")
 collect_ignore_glob = (
     []
@@ -132,3 +139,77 @@ def saved_model(tmp_path_factory, language_model):
 def model_folder(saved_model, tokenizer):
     """A folder with a model and its tokenizer, as it comes from the hub."""
     return saved_model(tokenizer)
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """Sentences to train on and to validate on."""
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(40, 0, None, folder / "train.txt", folder / "validation.txt")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(texts, tmp_path_factory):
+    """The folder of a model that was trained for a few steps."""
+    from small_language import pretrain  # needs transformers
+
+    return pretrain(texts, tmp_path_factory.mktemp("base") / "manifest.json")
+
+
+@pytest.fixture
+def evaluate(tmp_path):
+    """A function that evaluates samples, a file for each list, and returns the three tables."""
+    (tmp_path / "prompts.yaml").write_text(PROMPTS)
+
+    def evaluate(*lists, measures=(), settings=WORDS, trained=None, seed=0, **options):
+        files = []
+        for place, samples in enumerate(lists):
+            files.append(tmp_path / str(place) / "samples.jsonl")
+            write_samples(files[-1], samples)
+        for place, table in enumerate(measures):
+            table.to_csv(tmp_path / str(place) / "measures.csv", index=False)
+        given = [tmp_path / str(place) / "measures.csv" for place in range(len(measures))]
+        outputs = [tmp_path / "out" / f"{name}.csv" for name in ("regard", "fairness", "texts")]
+        evaluation.evaluate(
+            files,
+            given,
+            settings,
+            trained,
+            seed,
+            evaluation.Outputs(*outputs),
+            tmp_path / "prompts.yaml",
+            **options,
+        )
+        return [pd.read_csv(path) for path in outputs]
+
+    return evaluate
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes YAML and returns its path."""
+
+    def write(name, content):
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def lexicon(write):
+    return write("lexicon.yaml", language_commands.LEXICON)
+
+
+@pytest.fixture
+def prompts(write):
+    return write("prompts.yaml", language_commands.PROMPTS)
+
+
+@pytest.fixture
+def tokens(tmp_path, tokenizer):
+    """A tokenizer's folder."""
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    return tmp_path / "tokenizer"

