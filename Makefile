@@ -11,7 +11,7 @@ export OMP_NUM_THREADS := 1
 # nor do texts on the locale
 export PYTHONUTF8 := 1
 
-.PHONY: run figures benchmarks docs test lint unit test-slow test-faults test-cluster test-wheel clean
+.PHONY: run figures benchmarks docs test lint style unit test-slow test-faults test-cluster test-wheel clean
 
 run: $(READY)
 	snakemake --cores $(CORES) all report
@@ -26,12 +26,14 @@ docs: $(READY)
 	sphinx-build -q -W --keep-going docs build/docs
 	@echo "Site: build/docs/index.html"
 
-test: lint unit
+test: style unit
 
-lint: $(READY)
+lint: style
+	mypy
+
+style: $(READY)
 	ruff check
 	ruff format --check
-	mypy
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 

@@ -15,6 +15,8 @@ from equitune.groups import CyclicGroup, DihedralGroup, ProductGroup, SymmetricG
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 every = pytest.mark.parametrize("name", ALL)
+# one of each kind is compiled in `make test`, the others in `make test-slow`
+SOON = {"linear-d3", "signed", "field-rotate", "boxes-corners", "product", "cube", "rotate"}
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +167,9 @@ def test_follows_the_default_device_no_more_than_its_input(name):
     assert action(action.group.order - 1, x).device == x.device
 
 
-@every
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in SOON else pytest.mark.slow) for name in ALL]
+)
 def test_compiles_without_graph_breaks(name):
     action, x = ALL[name][0](), examples(name)
     model = EquiTuned(Net(x), action, action)

@@ -37,9 +37,18 @@ def run(page, monkeypatch):
 
 
 WITH_CODE = [p for p in pages.PAGES if any(b.language == "python" for b in pages.blocks(p))]
+# they train for six to eleven seconds each
+LONG = {"docs/scale.md", *(f"docs/tutorial_{name}.md" for name in ("images", "outputs", "scan"))}
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=pages.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow if pages.name(page) in LONG else ())
+        for page in WITH_CODE
+    ],
+    ids=pages.name,
+)
 def test_python_blocks_run_and_print_what_the_page_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(page, monkeypatch)
