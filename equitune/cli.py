@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 # errors whose line says all
 PLAIN = (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError)
+
+FETCHES = ("language", "fetch")  # the only command that asks the Hugging Face hub
 
 app = typer.Typer(
     name="equitune",
@@ -245,6 +248,8 @@ def docs() -> None:
 
 def main() -> None:
     """Run the command line: one line and exit code 1 for whatever goes wrong, 75 to try again."""
+    if FETCHES not in pairwise(sys.argv):  # huggingface_hub reads it when it is imported
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
         interruption.listen()
         code = run(sys.argv[1:])

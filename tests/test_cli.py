@@ -1,6 +1,7 @@
 """The command line as a person meets it: one line for a mistake, nothing half-written."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -211,3 +212,25 @@ def test_the_module_is_the_command():
     )
     assert done.returncode == 1
     assert done.stderr.startswith("equitune: error: unknown task 'x'")
+
+
+@pytest.mark.parametrize(
+    ("words", "set_to", "offline"),
+    [
+        ("language generate --log fetch", None, "1"),
+        ("language generate", "0", "0"),
+        ("--log x language fetch", None, None),
+    ],
+)
+def test_the_command_that_fetches_models_alone_asks_the_hub(monkeypatch, words, set_to, offline):
+    monkeypatch.setattr(sys, "argv", ["equitune", *words.split()])
+    monkeypatch.setenv("HF_HUB_OFFLINE", set_to or "")
+    if set_to is None:
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+    found = []
+    monkeypatch.setattr(cli, "run", lambda _: found.append(os.getenv("HF_HUB_OFFLINE")) or 0)
+    monkeypatch.setattr(cli.interruption, "listen", lambda: None)
+    monkeypatch.setattr(cli.gc, "freeze", lambda: None)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert found == [offline]

@@ -4,7 +4,17 @@ The rules in workflow/rules ask here; nothing here needs Snakemake or torch.
 """
 
 from equitune.plan.code import Code
-from equitune.plan.commands import OURS, PYTHON, Commands, as_json, changed, escaped, how, option
+from equitune.plan.commands import (
+    EQUITUNE,
+    LAUNCHER,
+    PYTHON,
+    Commands,
+    as_json,
+    changed,
+    escaped,
+    how,
+    option,
+)
 from equitune.plan.image import ImagePlan
 from equitune.plan.language import LanguagePlan
 from equitune.plan.registry import Registry
@@ -12,7 +22,8 @@ from equitune.plan.scan import ScanPlan
 from equitune.plan.wheels import Wheels
 
 __all__ = [
-    "OURS",
+    "EQUITUNE",
+    "LAUNCHER",
     "PYTHON",
     "Code",
     "Commands",

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from equitune.compat import extra
@@ -14,9 +15,11 @@ from equitune.plan.code import Code
 with extra("workflow"):
     from pydantic.fields import FieldInfo
 
-# set in workflow/rules/place.smk; only the rule that fetches asks the hub
-OURS = 'PYTHONPATH="${EQUITUNE_PATH:-.}" HF_HUB_OFFLINE=1'
-PYTHON = '"${EQUITUNE_PYTHON:-python}"'
+# set in workflow/rules/place.smk; by hand the active environment's
+EQUITUNE = '"${EQUITUNE:-equitune}"'
+# for what is no command of the package
+PYTHON = 'PYTHONPATH="${EQUITUNE_PATH:-.}" HF_HUB_OFFLINE=1 "${EQUITUNE_PYTHON:-python}"'
+LAUNCHER = Path(__file__).with_name("equitune.sh")  # what EQUITUNE is set to
 
 
 def option(name: str, *values: object) -> str:
@@ -70,7 +73,7 @@ class Commands:
             text: arguments of Python.
             before: what the shell does before.
         """
-        return f"{before}{escaped(f'{OURS} {PYTHON}')} {text}"
+        return f"{before}{escaped(PYTHON)} {text}"
 
     def compute(self, text: str) -> str:
         """Return a command that computes on a device."""
@@ -82,14 +85,14 @@ class Commands:
         Args:
             resources: of the job; `tasks` with `mpi` are nodes, as the SLURM profile gives them.
         """
-        command = f"{PYTHON} -m equitune"
+        command = EQUITUNE
         if resources.get("mpi"):
             nodes = resources.get("tasks")
             each = f"--nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=1"
             command = f"{resources.get('mpi')} {each} {command} --ranks {self._ranks}"
         elif self._ranks > 1:
             command = f"{command} --ranks {self._ranks}"
-        return f"{OURS} {command}"
+        return command
 
     def train(self, text: str) -> str:
         """Return a command that saves its state in time and resumes from it.
@@ -105,13 +108,11 @@ class Commands:
 
 
 def _begin(environment: str = "") -> str:
-    """How each command begins: Python and its variables, as workflow/rules/place.smk sets them.
+    """How each command begins.
 
-    No path of this machine is part of it, so that a project that was moved is not run anew; and by
-    hand, in the project's folder, it is the active environment's Python.
+    No path of this machine is part of it, so that a project that was moved is not run anew.
     """
-    begin = f"{OURS} {environment} {PYTHON} -m equitune".replace("  ", " ")
-    return f"{escaped(begin)} --log {{log:q}}"
+    return f"{environment} {escaped(EQUITUNE)} --log {{log:q}}".lstrip()
 
 
 def escaped(text: str) -> str:

@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
 import shlex
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -11,7 +14,8 @@ from equitune import config as configuration
 from equitune.config import Training
 from equitune.methods import METHODS, Method
 from equitune.plan import (
-    OURS,
+    EQUITUNE,
+    LAUNCHER,
     PYTHON,
     Commands,
     ImagePlan,
@@ -26,8 +30,7 @@ from equitune.plan import (
     option,
 )
 
-BEGIN = escaped(f"{OURS} {PYTHON}")
-ALONE = f"{PYTHON} -m equitune"
+BEGIN = escaped(EQUITUNE)
 CELL = "results/image/digits/resnet18/seed0"
 
 
@@ -99,11 +102,9 @@ def test_a_dataclass_as_by_default_needs_no_option(shipped):
 
 def test_commands_say_device_and_determinism_only_where_they_are_not_the_default(shipped):
     plain = Commands(shipped())
-    assert plain.run("a b") == f"{BEGIN} -m equitune --log {{log:q}} a b"
-    assert (
-        plain.run("a", environment="X=1")
-        == f"{escaped(f'{OURS} X=1 {PYTHON}')} -m equitune --log {{log:q}} a"
-    )
+    assert plain.run("a b") == f"{BEGIN} --log {{log:q}} a b"
+    assert plain.run("a", environment="X=1") == f"X=1 {BEGIN} --log {{log:q}} a"
+    assert plain.python("a.py") == f"{escaped(PYTHON)} a.py"
     assert plain.compute("a") == plain.run("a")
     assert plain.train("a") == (
         "{params.start} --log {log:q} --minutes {resources.runtime} a --state-folder results/states"
@@ -119,14 +120,31 @@ ACROSS = "srun --nodes=2 --ntasks=2 --ntasks-per-node=1 --kill-on-bad-exit=1 "
 @pytest.mark.parametrize(
     ("gpus", "resources", "expected"),
     [
-        pytest.param(1, {}, ALONE, id="process"),
-        pytest.param(4, {}, f"{ALONE} --ranks 4", id="ranks"),
-        pytest.param(1, {"mpi": "srun", "tasks": 2}, f"{ACROSS}{ALONE} --ranks 1", id="nodes"),
-        pytest.param(4, {"mpi": "srun", "tasks": 2}, f"{ACROSS}{ALONE} --ranks 4", id="both"),
+        pytest.param(1, {}, EQUITUNE, id="process"),
+        pytest.param(4, {}, f"{EQUITUNE} --ranks 4", id="ranks"),
+        pytest.param(1, {"mpi": "srun", "tasks": 2}, f"{ACROSS}{EQUITUNE} --ranks 1", id="nodes"),
+        pytest.param(4, {"mpi": "srun", "tasks": 2}, f"{ACROSS}{EQUITUNE} --ranks 4", id="both"),
     ],
 )
 def test_a_training_starts_as_a_process_or_by_the_launcher(shipped, gpus, resources, expected):
-    assert Commands(shipped(gpus_per_job=gpus)).start(resources) == f"{OURS} {expected}"
+    assert Commands(shipped(gpus_per_job=gpus)).start(resources) == expected
+
+
+def test_the_launcher_starts_the_package_of_a_folder_by_the_python_that_is_named(tmp_path):
+    package = tmp_path / "a folder" / "equitune"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text("import sys; print(sys.executable, sys.argv[1:])")
+    named = {"EQUITUNE_PATH": str(package.parent), "EQUITUNE_PYTHON": sys.executable}
+    done = subprocess.run(
+        [LAUNCHER, "a b", "", "*"],
+        cwd=tmp_path,
+        env=os.environ | named,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == f"{sys.executable} {['a b', '', '*']}"
 
 
 def test_a_cell_of_scan_has_a_model_of_each_method_and_group(shipped, registry):

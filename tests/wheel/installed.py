@@ -1,5 +1,6 @@
 """What holds of an installed package; test_wheel.py copies it beside the tests that run there."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -18,6 +19,10 @@ def test_the_package_is_the_installed_one():
 def test_resources_are_inside_the_package():
     assert RESOURCES.parent == Path(equitune.__file__).parent
     assert (RESOURCES / "sources.csv").is_file()
+
+
+def test_what_the_rules_start_can_be_executed():
+    assert os.access(Path(equitune.__file__).parent / "plan/equitune.sh", os.X_OK)
 
 
 def test_a_model_becomes_invariant():

@@ -14,7 +14,7 @@ def test_a_training_of_the_workflow_runs_on_two_ranks(root, tmp_path):
     run = Run(root, tmp_path, *LOCAL, str(manifest), *ranks)
     code, said = run.wait()
     assert code == 0, said
-    assert "-m equitune --ranks 2 --log" in said
+    assert '"${EQUITUNE:-equitune}" --ranks 2 --log' in said
     assert json.loads((tmp_path / manifest).read_text())["ranks"] == 2
     logs = sorted(file.name for file in (tmp_path / "results/logs/pretrain_scan").iterdir())
     assert logs == ["add_jump_GRU_0.log", "add_jump_GRU_0.rank1.log"]

@@ -17,10 +17,19 @@ else:
         " clone the project and name the Snakefile of the clone\n"
     )
     sys.exit(1)
-# Each command begins with these: the package of this folder, whatever environment it runs in, and
-# Snakemake's own Python, activated or not, unless each rule has an environment of its own
+from equitune.plan import LAUNCHER
+
+if not os.access(LAUNCHER, os.X_OK):
+    sys.stderr.write(
+        f"{LAUNCHER} cannot be executed, and each command starts with it: chmod +x it, or put the"
+        " package on a file system from which programs can be run\n"
+    )
+    sys.exit(1)
+# Each command begins with EQUITUNE: the package of this folder, whatever environment it runs in,
+# and Snakemake's own Python, activated or not, unless each rule has an environment of its own
 DEPLOYED = {str(one) for one in workflow.deployment_settings.deployment_method}
 os.environ.update(
+    EQUITUNE=str(LAUNCHER),
     EQUITUNE_PATH=os.pathsep.join(filter(None, (str(ROOT), os.getenv("PYTHONPATH")))),
     EQUITUNE_PYTHON="python" if DEPLOYED & {"conda", "apptainer"} else sys.executable,
 )
