@@ -21,7 +21,11 @@ Settings = Annotated[str, typer.Option(help="Optimizer and schedule, as YAML or 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Mirror = Annotated[str | None, typer.Option(help="Folder or URL that is looked in first.")]
 States = Annotated[
-    Path | None, typer.Option(help="Folder for the state that a killed run resumes from.")
+    Path | None,
+    typer.Option(
+        help="Folder for the state that a killed run resumes from, or none; else results/states"
+        " for what is written in results/, and none elsewhere."
+    ),
 ]
 
 
@@ -42,6 +46,19 @@ def settings(kind: type[T], text: str, option: str, section: str = "") -> T:
         read = _named(read, section, option)
     result: T = parse(kind, read, option)
     return result
+
+
+def states(folder: Path | None, output: Path) -> Path | None:
+    """Return where a run keeps its state; None: nowhere.
+
+    Args:
+        folder: what --state-folder says; the word none stands for None.
+        output: what the run will write; in a folder `results` the states stand in that.
+    """
+    if folder is not None:
+        return None if folder == Path("none") else folder
+    inside = (place / "states" for place in output.parents if place.name == "results")
+    return next(inside, None)
 
 
 def build(kind: type[T], **values: object) -> T:

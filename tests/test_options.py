@@ -1,11 +1,13 @@
 """Options that take settings take the names that the configuration has for them, too."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
 from equitune.config import ImageSource, Permutation, RegardScorer
 from equitune.io.resources import DEFAULTS
-from equitune.options import lexicons, settings
+from equitune.options import lexicons, settings, states
 
 NAMED = {
     "language.scorers": RegardScorer,
@@ -49,3 +51,18 @@ def test_axes_are_names_or_lexicons(text, read):
     assert lexicons(text) == read
     with pytest.raises(ValueError, match=r"--axes: unknown name 'gendr' in language.lexicons; did"):
         lexicons("gendr")
+
+
+@pytest.mark.parametrize(
+    ("folder", "output", "kept"),
+    [
+        (None, "results/scan/model.safetensors", "results/states"),
+        (None, "/a/results/scan/model.safetensors", "/a/results/states"),
+        (None, "mine/model.safetensors", None),
+        (None, "results", None),
+        ("mine", "results/scan/model.safetensors", "mine"),
+        ("none", "results/scan/model.safetensors", None),
+    ],
+)
+def test_what_is_written_in_results_keeps_its_state_there(folder, output, kept):
+    assert states(folder and Path(folder), Path(output)) == (kept and Path(kept))

@@ -18,6 +18,7 @@ from equitune.options import (
     States,
     build,
     settings,
+    states,
 )
 
 with extra("workflow"):
@@ -163,7 +164,9 @@ def pretrain(
         model=settings(ImageModel, model, "--model"),
         training=settings(Training, training, "--training"),
     )
-    experiment.pretrain(run, dataset, Job(output=output, device=device, state_folder=state_folder))
+    experiment.pretrain(
+        run, dataset, Job(output=output, device=device, state_folder=states(state_folder, output))
+    )
 
 
 @app.command()
@@ -200,7 +203,7 @@ def tune(
         model=settings(ImageModel, model, "--model"),
         training=settings(Training, training, "--training"),
     )
-    job = Job(output=output, device=device, state_folder=state_folder)
+    job = Job(output=output, device=device, state_folder=states(state_folder, output))
     experiment.tune(run, dataset, weights, job, features=features, teacher=teacher)
 
 

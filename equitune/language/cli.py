@@ -18,6 +18,7 @@ from equitune.options import (
     build,
     lexicons,
     settings,
+    states,
 )
 
 with extra("workflow"):
@@ -141,7 +142,7 @@ def pretrain(
         seed=seed,
         training=settings(Training, training, "--training"),
     )
-    job = Job(output=output, device=device, state_folder=state_folder)
+    job = Job(output=output, device=device, state_folder=states(state_folder, output))
     experiment.pretrain(run, train, validation, job, prompts=prompts)
 
 
@@ -186,7 +187,7 @@ def generate(
         forms=forms,
         seed=seed,
     )
-    job = Job(output=output, device=device, state_folder=state_folder)
+    job = Job(output=output, device=device, state_folder=states(state_folder, output))
     asked_for = settings(Sampling, sampling, "--sampling")
     experiment.generate(run, base, asked_for, job, prompts=prompts, chooser=chooser)
 
@@ -257,7 +258,7 @@ def tune(
         seed=seed,
         tuning=settings(LanguageTuning, tuning, "--tuning"),
     )
-    job = Job(output=output, device=device, state_folder=state_folder)
+    job = Job(output=output, device=device, state_folder=states(state_folder, output))
     adapters.tune(run, base, text, test, job=job, prompts=prompts)
 
 

@@ -95,13 +95,12 @@ class Commands:
         return command
 
     def train(self, text: str) -> str:
-        """Return a command that saves its state in time and resumes from it.
+        """Return a command that saves its state in time and resumes from it, in results/states.
 
         The rule's `params.start` is what `start` returns.
         """
         begin = "{params.start} --log {log:q} --minutes {resources.runtime}"
-        end = f"{self._device} --state-folder results/states{self._end(text)}"
-        return f"{begin}{self._determinism} {text}{end}"
+        return f"{begin}{self._determinism} {text}{self._device}{self._end(text)}"
 
     def _end(self, text: str, uses: Iterable[str] = ()) -> str:
         return f"  # code {self._code.of(text, uses)}" if self._code else ""

@@ -10,7 +10,18 @@ from equitune.config import Permutation, Seq2SeqModel, Training
 from equitune.config.scan import ScanArchitecture
 from equitune.io.files import atomic_write
 from equitune.methods import names
-from equitune.options import Device, Input, Mirror, Output, Seed, Settings, States, build, settings
+from equitune.options import (
+    Device,
+    Input,
+    Mirror,
+    Output,
+    Seed,
+    Settings,
+    States,
+    build,
+    settings,
+    states,
+)
 
 with extra("workflow"):
     import typer
@@ -118,7 +129,9 @@ def pretrain(
         training=settings(Training, training, "--training"),
     )
     run = replace(run, words=load_dataset(dataset)[1].get("words"))
-    experiment.pretrain(run, dataset, Job(output=output, device=device, state_folder=state_folder))
+    experiment.pretrain(
+        run, dataset, Job(output=output, device=device, state_folder=states(state_folder, output))
+    )
 
 
 @app.command()
@@ -155,7 +168,10 @@ def tune(
         training=plan,
     )
     experiment.tune(
-        run, dataset, pretrained, Job(output=output, device=device, state_folder=state_folder)
+        run,
+        dataset,
+        pretrained,
+        Job(output=output, device=device, state_folder=states(state_folder, output)),
     )
 
 

@@ -118,6 +118,6 @@ def test_commands_end_in_the_hash(root):
     code = Code()
     commands = Commands(loaded, code)
     assert commands.run("scan split x").endswith(f" scan split x  # code {code.of('scan split')}")
-    assert commands.train("scan tune").endswith(f"results/states  # code {code.of('scan tune')}")
+    assert commands.train("scan tune").endswith(f"scan tune  # code {code.of('scan tune')}")
     assert commands.compute("scan evaluate").endswith(f"  # code {code.of('scan evaluate')}")
     assert how("equitune") != how("finetune")

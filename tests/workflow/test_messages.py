@@ -100,5 +100,5 @@ def test_every_rule_has_what_the_house_asks_for(root):
                 assert '"python ' not in rule, f"{name}: OWN_PYTHON, or COMMANDS"
                 assert "log:" in rule, name
                 assert "conda:" in rule, name
-            if "COMMANDS.train(" in rule or "--state-folder" in rule:
+            if "COMMANDS.train(" in rule or '"language generate ' in rule:
                 assert "benchmark:" in rule, name

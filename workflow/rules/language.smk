@@ -64,7 +64,7 @@ rule generate_texts:
             " --method {wildcards.method} --axes {params.axes:q} {params.tasks}"
             " --sampling {params.sampling:q} --seed {wildcards.seed} {params.prompts}"
             " {params.forms} {params.scorer} {params.trained} {params.reader}"
-            " --state-folder results/states --output {output:q}"
+            " --output {output:q}"
         )
 
 
