@@ -5,6 +5,7 @@ from typing import Annotated, Any, TypeVar
 
 from equitune.compat import extra
 from equitune.config import parse
+from equitune.io import flat
 from equitune.io.names import nearest, show
 from equitune.io.resources import DEFAULTS
 from equitune.io.texts import parse_yaml, read_text
@@ -17,7 +18,9 @@ T = TypeVar("T")
 Input = Annotated[Path, typer.Option(help="File to read.")]
 Output = Annotated[Path, typer.Option(help="File to write.")]
 Seed = Annotated[int, typer.Option(min=0, max=(1 << 32) - 1, help="Decides every random choice.")]
-Settings = Annotated[str, typer.Option(help="Optimizer and schedule, as YAML or JSON.")]
+Settings = Annotated[
+    str, typer.Option(help="Optimizer and schedule: steps=10,batch_size=4,…; or YAML or JSON.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Mirror = Annotated[str | None, typer.Option(help="Folder or URL that is looked in first.")]
 States = Annotated[
@@ -34,14 +37,14 @@ def settings(kind: type[T], text: str, option: str, section: str = "") -> T:
 
     Args:
         kind: the dataclass.
-        text: YAML or JSON, or a name.
+        text: key=value,key=value, YAML or JSON, or a name.
         option: with which an error opens.
         section: of the default run, where names stand, as "scan.permutations".
 
     Raises:
-        ValueError: it is neither; one line.
+        ValueError: it is none of these; one line.
     """
-    read = parse_yaml(text, option)
+    read = flat.read(text, option)
     if section and isinstance(read, str):
         read = _named(read, section, option)
     result: T = parse(kind, read, option)
@@ -76,13 +79,13 @@ def build(kind: type[T], **values: object) -> T:
 
 def lexicons(text: str) -> dict[str, str]:
     """Read {axis: lexicon} from an option's text; of a name or several alone, as by default."""
-    read = parse_yaml(text, "--axes")
+    read = flat.read(text, "--axes")
     if isinstance(read, str):
         read = [read]
     if isinstance(read, list) and read and all(isinstance(name, str) for name in read):
         return {name: str(_named(name, "language.lexicons", "--axes")) for name in read}
     if not isinstance(read, dict) or not read:
-        raise ValueError(f"--axes is {show(read)}: expected {{axis: lexicon}}, as {{race: race}}")
+        raise ValueError(f"--axes is {show(read)}: expected axis=lexicon, as race=race")
     return {str(axis): str(name) for axis, name in read.items()}
 
 

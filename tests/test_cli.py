@@ -9,6 +9,7 @@ import pytest
 
 from equitune import cli
 from equitune.io import files
+from equitune.scan import cli as scan_cli
 from equitune.scan import data
 
 MODEL = "{embedding: 8, hidden: 8, dropout: 0.1}"
@@ -91,6 +92,32 @@ def test_every_method_trains_and_is_evaluated(tmp_path, dataset, pretrained, met
     assert run(*arguments, "--permutation", GROUP, "--output", table) == 0
     rows = table.read_text().splitlines()
     assert [row.split(",")[2] for row in rows[1:]] == ["pretrained", method]
+
+
+def test_settings_are_taken_as_words(tmp_path, dataset, pretrained):
+    words = {"model": "embedding=8,hidden=8,dropout=0.1"}
+    words["training"] = "steps=3,batch_size=4,learning_rate=0.01"
+    again = tmp_path / "again" / "model.safetensors"
+    assert pretrain(dataset, again, **words) == 0
+    assert again.read_bytes() == pretrained.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("commands=jump+run,actions=I_JUMP+I_RUN", ""),
+        ("mine=commands=jump+run,actions=I_JUMP+I_RUN", "mine"),
+        ("commands=jump+run", ""),
+        ("commands=commands=jump+run", "commands"),
+        ('actions={"commands":[["jump","run"]]}', "actions"),
+        ("jump_run", ""),
+        ("mine=jump_run", "mine"),
+    ],
+)
+def test_a_permutation_has_a_name_or_none(text, key):
+    named, cycles = scan_cli._named(text)
+    assert named == (f"scan.permutations.{key}" if key else "--permutation")
+    assert cycles["commands"][0] == ["jump", "run"]
 
 
 def test_training_again_gives_the_same_bytes(tmp_path, dataset, pretrained):

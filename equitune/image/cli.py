@@ -27,8 +27,10 @@ with extra("workflow"):
 app = typer.Typer(help="Image classification under rotations and flips.")
 
 Architecture = Annotated[str, typer.Option(help="A torchvision builder, or timm:NAME.")]
-Builder = Annotated[str, typer.Option(help="Upsampling, the builder's options, as YAML or JSON.")]
-Model = Annotated[str, typer.Option(help="Head, backbone, precision, memory, as YAML or JSON.")]
+Builder = Annotated[
+    str, typer.Option(help="Upsampling, the builder's options: upsample=2,…; or YAML.")
+]
+Model = Annotated[str, typer.Option(help="Head, backbone, precision: backbone=frozen,…; or YAML.")]
 Group = Annotated[str, typer.Option(help=", ".join(IMAGE_GROUPS))]
 Features = Annotated[
     list[Path], typer.Option(help="What image features wrote; once for each group.")
@@ -38,7 +40,7 @@ Features = Annotated[
 @app.command()
 def dataset(
     source: Annotated[
-        str, typer.Option(help="Kind, size and place, as YAML; or a name, as digits.")
+        str, typer.Option(help="Kind, size and place: kind=folder,…; YAML; or a name, as digits.")
     ],
     name: Annotated[str, typer.Option(help="Name of the dataset, kept with it.")],
     seed: Seed,

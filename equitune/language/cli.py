@@ -29,7 +29,7 @@ lexicon = typer.Typer(help="Lists of words that a group moves.")
 app.add_typer(lexicon, name="lexicon")
 
 Axes = Annotated[
-    str, typer.Option(help="{axis: lexicon}, a shipped one or a file, as YAML; or a name, as race.")
+    str, typer.Option(help="axis=lexicon,…, a shipped one or a file; or YAML; or a name, as race.")
 ]
 Base = Annotated[Path, typer.Option(help="Folder of the pretrained model.")]
 Block = Annotated[int | None, typer.Option(help="Tokens in a block of the text; else lines.")]
@@ -126,7 +126,7 @@ def pretrain(
     output: Annotated[Path, typer.Option(help="manifest.json, beside which the model will be.")],
     prompts: PromptFile = None,
     network: Annotated[
-        str, typer.Option(help="Layers, heads, width, context, as YAML or JSON.")
+        str, typer.Option(help="Layers, heads, width, context: layers=2,…; or YAML.")
     ] = "{}",
     device: Device = "auto",
     state_folder: States = None,
@@ -153,7 +153,7 @@ def generate(
     method: Method,
     axes: Axes,
     task: Tasks,
-    sampling: Annotated[str, typer.Option(help="How texts are continued, as YAML or JSON.")],
+    sampling: Annotated[str, typer.Option(help="How texts are continued: samples=100,…; or YAML.")],
     seed: Seed,
     output: Output,
     prompts: PromptFile = None,
@@ -161,7 +161,7 @@ def generate(
     device: Device = "auto",
     state_folder: States = None,
     scorer: Annotated[
-        str | None, typer.Option(help="Of equizero: who chooses, a name or YAML.")
+        str | None, typer.Option(help="Of equizero: who chooses, a name or settings.")
     ] = None,
     trained: Trained = None,
     scorer_base: ScorerBase = None,
@@ -290,7 +290,7 @@ def scorer(
 def evaluate(
     samples: Annotated[list[Path], typer.Argument(help="Samples, a file for each method.")],
     scorer: Annotated[
-        str, typer.Option(help="The scorer of regard: a name, as words, or settings as YAML.")
+        str, typer.Option(help="The scorer of regard: a name, as words, or kind=words,…; or YAML.")
     ],
     seed: Seed,
     regard: Output,
@@ -307,7 +307,7 @@ def evaluate(
     first_sentence: Cut = True,
     axes: Annotated[
         str | None,
-        typer.Option(help="{axis: lexicon}, as YAML: makes the scorer symmetric in its words too."),
+        typer.Option(help="axis=lexicon,…: makes the scorer symmetric in its words too."),
     ] = None,
     forms: Forms = False,
     device: Device = "auto",

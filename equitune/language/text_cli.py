@@ -27,7 +27,7 @@ def texts(
     model: Model,
     axis: Annotated[str, typer.Option(help="What the groups differ in.")],
     output: Output,
-    columns: Annotated[str, typer.Option(help="{text, group, pair}, as YAML.")] = "{}",
+    columns: Annotated[str, typer.Option(help="text=…,group=…,pair=…; or YAML.")] = "{}",
 ) -> None:
     """Read texts of another system, a CSV, TSV, JSONL or parquet, as those of a model."""
     from equitune.language.samples import write_samples

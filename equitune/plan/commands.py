@@ -1,7 +1,6 @@
 """Arguments of commands, and the models of a cell, as the rules spell them."""
 
 import dataclasses
-import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from equitune.compat import extra
 from equitune.config import GROUPLESS, IDENTITY, Config
+from equitune.io import flat
 from equitune.methods import METHODS
 from equitune.plan.code import Code
 
@@ -27,14 +27,14 @@ def option(name: str, *values: object) -> str:
     return " ".join(f"{name} {shlex.quote(str(value))}" for value in values if value)
 
 
-def as_json(settings: Any) -> str:
+def as_text(settings: Any) -> str:
     """Return a dataclass as one argument of a command, without what is as by default."""
-    return json.dumps(_changed(settings), separators=(",", ":"))
+    return flat.write(_changed(settings))
 
 
 def changed(name: str, settings: Any) -> str:
     """Return a dataclass as an option of a command, nothing where all is as by default."""
-    text = as_json(settings)
+    text = as_text(settings)
     return "" if text == "{}" else option(name, text)
 
 

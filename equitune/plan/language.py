@@ -1,16 +1,16 @@
 """What the language experiment consists of."""
 
-import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from equitune.config import CHOOSING, TRAINED_SCORERS, Language, LanguageSource, RegardScorer
+from equitune.io import flat
 from equitune.language.corpus import CORPUS as PHRASES
 from equitune.language.lexicon import LEXICONS, read_lexicon
 from equitune.language.own_scorer import module_file
 from equitune.language.prompts import PROMPTS
-from equitune.plan.commands import as_json, option
+from equitune.plan.commands import as_text, option
 from equitune.plan.fingerprint import of_place, of_texts
 from equitune.plan.registry import Registry
 from equitune.plan.wheels import Wheels
@@ -83,12 +83,12 @@ class LanguagePlan:
 
     def axes(self, model: str) -> str:
         """The lexicons of a model's axes as the commands take them."""
-        return json.dumps(self._lexicons(model))
+        return flat.write(self._lexicons(model))
 
     def symmetric(self, model: str) -> str:
         """The option for the lexicons that the scorer is made symmetric by; none without one."""
         lexicons = self._lexicons(model)
-        return option("--axes", json.dumps(lexicons)) if lexicons else ""
+        return option("--axes", flat.write(lexicons)) if lexicons else ""
 
     def _lexicons(self, model: str) -> dict[str, str]:
         """The lexicon of each axis; texts of another system may have an axis without one."""
@@ -106,7 +106,7 @@ class LanguagePlan:
 
     def scorer_settings(self, model: str) -> str:
         """The settings of a model's scorer as the commands take them."""
-        return as_json(self.scorers[self.of[model].scorer])
+        return as_text(self.scorers[self.of[model].scorer])
 
     def scorer_kinds(self) -> dict[str, str]:
         """The kind of each model's scorer, as the claims ask for it."""

@@ -2,7 +2,7 @@
 
 from equitune.config import IDENTITY, Permutation, Scan
 from equitune.methods import METHODS
-from equitune.plan.commands import as_json, models, option
+from equitune.plan.commands import as_text, models, option
 from equitune.plan.registry import Registry
 
 CELL = "results/scan/{task}/{architecture}/seed{seed}"
@@ -44,13 +44,13 @@ class ScanPlan:
     def permutation(self, group: str) -> str:
         """The cycles of a group as the commands take them; none for the identity."""
         known = Permutation() if group == IDENTITY else self.config.permutations[group]
-        return as_json(known)
+        return as_text(known)
 
     def training(self, architecture: str, method: str) -> str:
         """The settings by which a method's model is trained."""
         scratch = METHODS[method].layers
         plans = self.config.pretraining if scratch else self.config.tuning
-        return as_json({str(name): plan for name, plan in plans.items()}[architecture])
+        return as_text({str(name): plan for name, plan in plans.items()}[architecture])
 
     def reference(self, task: str) -> str:
         """The cycles of the group that models without one are measured by."""

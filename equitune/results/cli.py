@@ -131,7 +131,7 @@ def claims(
     published: Published,
     output: Output,
     settings: Annotated[
-        str | None, typer.Option(help="What the run was made with, as YAML or JSON.")
+        str | None, typer.Option(help="What the run was made with: key=value,…; or YAML or JSON.")
     ] = None,
 ) -> None:
     """Test the papers' claims on the tables that are there, whoever made them."""

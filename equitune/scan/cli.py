@@ -1,7 +1,7 @@
 """Commands of the SCAN experiment: arguments to calls."""
 
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -31,7 +31,8 @@ app = typer.Typer(help="Compositional generalization on SCAN.")
 Cycles = Annotated[
     str,
     typer.Option(
-        help="Cycles of words, {commands: [[…]], actions: [[…]]}, as YAML; or a name, as jump_run."
+        help="Cycles of words: commands=jump+run,actions=I_JUMP+I_RUN, several as a+b/c+d; as"
+        " YAML; or a name, as jump_run."
     ),
 ]
 
@@ -77,7 +78,7 @@ def dataset(
     ] = None,
     permutation: Annotated[
         list[str] | None,
-        typer.Option(help="NAME={commands: …, actions: …}: cycles that the lines must agree with."),
+        typer.Option(help="NAME=commands=…,actions=…: cycles that the lines must agree with."),
     ] = None,
 ) -> None:
     """Split off the validation part and encode all parts."""
@@ -99,7 +100,9 @@ def _named(text: str) -> tuple[str, dict[str, Any]]:
     """Return the key of a permutation and its cycles from NAME=CYCLES, or from one of the two."""
     name, separator, cycles = text.partition("=")
     key = "--permutation"
-    if separator and re.fullmatch(r"\w+", name):
+    sides = {field.name for field in fields(Permutation)}
+    alone = name in sides and not re.match(r"\w+=|{", cycles)  # commands=jump+run is no name
+    if separator and re.fullmatch(r"\w+", name) and not alone:
         key, text = f"scan.permutations.{name}", cycles
     return key, asdict(settings(Permutation, text, key, "scan.permutations"))
 
@@ -111,7 +114,7 @@ def pretrain(
     seed: Seed,
     training: Settings,
     output: Output,
-    model: Annotated[str, typer.Option(help="Widths and dropout, as YAML or JSON.")] = "{}",
+    model: Annotated[str, typer.Option(help="Widths and dropout: hidden=64,…; or YAML.")] = "{}",
     device: Device = "auto",
     state_folder: States = None,
 ) -> None:

@@ -138,7 +138,7 @@ def test_a_lexicon_that_moves_no_demographic_is_refused(
         ({"scorer": "{kind: words}"}, "method equi chooses nothing: leave --scorer out"),
         ({"method": "equizero", "scorer": "{kind: wrds}"}, "did you mean 'words'"),
         ({"method": "equizero", "scorer": "{kind: tfidf}"}, "needs its file: pass --trained"),
-        ({"axes": "[7]"}, "--axes is [7]: expected {axis: lexicon}"),
+        ({"axes": "[7]"}, "--axes is [7]: expected axis=lexicon"),
         ({"axes": "{gender: ["}, "--axes is not YAML"),
         ({"method": "plain", "axes": "{gendre: gender}"}, "'gendre'; did you mean 'gender'"),
     ],
@@ -175,7 +175,7 @@ def test_the_scorer_is_made_symmetric_in_a_lexicon(samples, evaluate, lexicon, t
     assert str(lexicon) in manifest["inputs"]
     capfd.readouterr()
     assert evaluate(samples, more=["--axes", "[7]"]) == 1
-    assert "--axes is [7]: expected {axis: lexicon}" in error_line(capfd)
+    assert "--axes is [7]: expected axis=lexicon" in error_line(capfd)
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -12,6 +12,7 @@ import yaml
 
 from equitune import config as configuration
 from equitune.config import Training
+from equitune.io import flat
 from equitune.methods import METHODS, Method
 from equitune.plan import (
     EQUITUNE,
@@ -23,7 +24,7 @@ from equitune.plan import (
     Registry,
     ScanPlan,
     Wheels,
-    as_json,
+    as_text,
     changed,
     escaped,
     how,
@@ -60,10 +61,10 @@ def test_options_are_quoted_and_left_out_where_there_is_no_value():
 
 def test_only_what_is_not_as_by_default_stands_in_an_argument():
     plain = Training(steps=3, batch_size=2, learning_rate=0.5)
-    assert json.loads(as_json(plain)) == {"steps": 3, "batch_size": 2, "learning_rate": 0.5}
+    assert flat.read(as_text(plain), "") == {"steps": 3, "batch_size": 2, "learning_rate": 0.5}
     longer = Training(steps=3, batch_size=2, learning_rate=0.5, patience=4, betas=(0.1, 0.2))
-    assert json.loads(as_json(longer)) == {
-        **json.loads(as_json(plain)),
+    assert flat.read(as_text(longer), "") == {
+        **flat.read(as_text(plain), ""),
         "patience": 4,
         "betas": [0.1, 0.2],
     }
@@ -85,10 +86,10 @@ def test_arguments_come_back_as_the_settings_they_were_made_of(shipped, name):
         *config.language.scorers.values(),
     ]
     for one in settings:
-        assert configuration.parse(type(one), yaml.safe_load(as_json(one))) == one
+        assert configuration.parse(type(one), flat.read(as_text(one), "")) == one
     assert changed("--model", config.scan.model) in (
         "",
-        option("--model", as_json(config.scan.model)),
+        option("--model", as_text(config.scan.model)),
     )
 
 
@@ -96,7 +97,7 @@ def test_a_dataclass_as_by_default_needs_no_option(shipped):
     assert changed("--sampling", configuration.ImageBuilder()) == ""
     assert shlex.split(changed("--b", configuration.ImageBuilder(upsample=2))) == [
         "--b",
-        '{"upsample":2}',
+        "upsample=2",
     ]
 
 
@@ -153,7 +154,7 @@ def test_a_cell_of_scan_has_a_model_of_each_method_and_group(shipped, registry):
         f"{cell}/finetune/identity/model.safetensors",
         f"{cell}/equitune/jump_run/model.safetensors",
     ]
-    assert json.loads(scan.permutation("identity")) == {}
+    assert flat.read(scan.permutation("identity"), "") == {}
     assert scan.reference("add_jump") == scan.permutation("jump_run")
 
 
@@ -176,7 +177,7 @@ def test_a_split_of_ones_own_is_read_where_it_is_and_checked_with_its_groups(shi
     plan = ScanPlan(scan, registry)
     assert [plan.lines("mine", part) for part in ("train", "test")] == ["a.txt", "b.txt"]
     assert plan.retrieved() == [f"results/scan/add_jump/{part}.txt" for part in ("train", "test")]
-    assert plan.checked("add_jump").startswith("--permutation 'jump_run={")
+    assert plan.checked("add_jump").startswith("--permutation jump_run=commands=jump+run,")
     exchange = plan.permutation("exchange")
     assert plan.checked("mine") == option("--permutation", f"exchange={exchange}")
 

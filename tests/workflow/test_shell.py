@@ -88,7 +88,7 @@ def test_every_text_arrives_whole(snakemake, folder, named):
         ("--text", language["sources"]["own"]["text"]),
         ("--revision", NAME),
         ("--trained", f"{NAME}/model"),
-        ("--axes", json.dumps(language["lexicons"])),
+        ("--axes", json.dumps(language["lexicons"], separators=(",", ":"))),
     ):
         assert pair in given, pair
     sources = [json.loads(value) for name, value in given if name == "--source" and "{" in value]

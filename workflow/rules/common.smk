@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from equitune import config as configuration
+from equitune.io import flat
 from equitune.io.files import atomic_write
 from equitune.io.packages import read_note
 from equitune.io.resources import DEFAULTS, RESOURCES
@@ -19,7 +20,7 @@ from equitune.plan import (
     LanguagePlan,
     Registry,
     ScanPlan,
-    as_json,
+    as_text,
     changed,
     how,
     option,

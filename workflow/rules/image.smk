@@ -35,7 +35,7 @@ rule build_image_dataset:
         runtime=per_attempt(30),
     params:
         files=lambda w: IMAGE.fingerprint(w.dataset),  # of one's own: no rule makes them
-        source=lambda w: as_json(CONFIG.image.sources[w.dataset]),
+        source=lambda w: as_text(CONFIG.image.sources[w.dataset]),
         fraction=CONFIG.image.validation_fraction,
         subset=option("--subset", CONFIG.image.subset),
         archive=lambda w, input: option("--archive", *input.archive),
@@ -87,7 +87,7 @@ rule pretrain_image:
         start=start,
         builder=lambda w: changed("--builder", CONFIG.image.builder(w.architecture)),
         model=lambda w: changed("--model", CONFIG.image.settings(w.architecture)),
-        training=lambda w: as_json(CONFIG.image.pretraining[w.architecture]),
+        training=lambda w: as_text(CONFIG.image.pretraining[w.architecture]),
     shell:
         COMMANDS.train(
             "image pretrain --dataset {input.dataset:q}"
@@ -165,7 +165,7 @@ rule tune_image:
         how=lambda w: how(w.method),
         builder=lambda w: changed("--builder", CONFIG.image.builder(w.architecture)),
         model=lambda w: changed("--model", CONFIG.image.settings(w.architecture)),
-        training=lambda w: as_json(CONFIG.image.tuning[w.architecture]),
+        training=lambda w: as_text(CONFIG.image.tuning[w.architecture]),
         features=lambda w, input: option("--features", *input.features),
         teacher=lambda w, input: option("--teacher", *input.teacher),
     shell:

@@ -50,7 +50,7 @@ rule generate_texts:
         base=lambda w, input: folder_or_file(input.base),
         axes=lambda w: LANGUAGE.axes(w.model),
         tasks=lambda w: LANGUAGE.tasks(w.model),
-        sampling=lambda w: as_json(LANGUAGE.of[w.model].sampling),
+        sampling=lambda w: as_text(LANGUAGE.of[w.model].sampling),
         prompts=LANGUAGE.prompts,
         forms=LANGUAGE.forms,
         scorer=lambda w: LANGUAGE.chooser(w.model, w.method),
@@ -148,7 +148,7 @@ rule read_texts:
         "../../envs/equitune.yaml"
     params:
         axis=lambda w: LANGUAGE.of[w.model].axes[0],
-        columns=lambda w: as_json(CONFIG.language.sources[w.model].columns),
+        columns=lambda w: as_text(CONFIG.language.sources[w.model].columns),
     shell:
         COMMANDS.run(
             "language texts --source {input:q} --model {wildcards.model} --axis {params.axis}"
@@ -263,7 +263,7 @@ rule tune_language:
         base=lambda w, input: folder_or_file(input.base),
         lexicon=CONFIG.language.lexicons.get(CONFIG.language.tuning.axis, ""),
         tasks=lambda w: LANGUAGE.tasks(w.model),
-        tuning=as_json(CONFIG.language.tuning),
+        tuning=as_text(CONFIG.language.tuning),
         prompts=LANGUAGE.prompts,
         forms=LANGUAGE.forms,
     shell:

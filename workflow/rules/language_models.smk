@@ -69,7 +69,7 @@ rule pretrain_language:
         start=start,
         files=LANGUAGE.corpus(),
         network=changed("--network", CONFIG.language.network),
-        training=as_json(CONFIG.language.pretraining),
+        training=as_text(CONFIG.language.pretraining),
         prompts=LANGUAGE.prompts,
     shell:
         COMMANDS.train(

@@ -62,7 +62,7 @@ rule pretrain_scan:
     params:
         start=start,
         model=changed("--model", CONFIG.scan.model),
-        training=lambda w: as_json(CONFIG.scan.pretraining[w.architecture]),
+        training=lambda w: as_text(CONFIG.scan.pretraining[w.architecture]),
     shell:
         COMMANDS.train(
             "scan pretrain --dataset {input.dataset:q}"

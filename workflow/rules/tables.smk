@@ -168,7 +168,7 @@ rule test_claims:
     params:
         tables=lambda w, input: Path(input.scan).parent,
         # what no table shows and a claim needs to know
-        settings=json.dumps(
+        settings=flat.write(
             {
                 "image.weights": CONFIG.image.weights,
                 "image.subset": CONFIG.image.subset,
