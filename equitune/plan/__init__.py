@@ -3,6 +3,7 @@
 The rules in workflow/rules ask here; nothing here needs Snakemake or torch.
 """
 
+from equitune.plan.braces import braces
 from equitune.plan.code import Code
 from equitune.plan.commands import (
     EQUITUNE,
@@ -33,6 +34,7 @@ __all__ = [
     "ScanPlan",
     "Wheels",
     "as_text",
+    "braces",
     "changed",
     "escaped",
     "how",

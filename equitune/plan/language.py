@@ -10,6 +10,7 @@ from equitune.language.corpus import CORPUS as PHRASES
 from equitune.language.lexicon import LEXICONS, read_lexicon
 from equitune.language.own_scorer import module_file
 from equitune.language.prompts import PROMPTS
+from equitune.plan.braces import braces
 from equitune.plan.commands import as_text, option
 from equitune.plan.fingerprint import of_place, of_texts
 from equitune.plan.registry import Registry
@@ -97,7 +98,7 @@ class LanguagePlan:
 
     def tasks(self, model: str) -> str:
         """The tasks of a model as the commands take them."""
-        return option("--task", *self.of[model].tasks)
+        return braces(self.of[model].tasks, "--task")
 
     def block(self, model: str) -> str:
         """The option for the tokens in a block; generated sentences are blocks by themselves."""

@@ -2,7 +2,8 @@
 
 from equitune.config import IDENTITY, Permutation, Scan
 from equitune.methods import METHODS
-from equitune.plan.commands import as_text, models, option
+from equitune.plan.braces import braces
+from equitune.plan.commands import as_text, models
 from equitune.plan.registry import Registry
 
 CELL = "results/scan/{task}/{architecture}/seed{seed}"
@@ -39,7 +40,7 @@ class ScanPlan:
     def checked(self, task: str) -> str:
         """The permutations that the lines of a task are compared with, as options."""
         named = (f"{group}={self.permutation(group)}" for group in self.config.groups[task])
-        return option("--permutation", *named)
+        return braces(named, "--permutation")
 
     def permutation(self, group: str) -> str:
         """The cycles of a group as the commands take them; none for the identity."""

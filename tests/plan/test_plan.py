@@ -177,9 +177,9 @@ def test_a_split_of_ones_own_is_read_where_it_is_and_checked_with_its_groups(shi
     plan = ScanPlan(scan, registry)
     assert [plan.lines("mine", part) for part in ("train", "test")] == ["a.txt", "b.txt"]
     assert plan.retrieved() == [f"results/scan/add_jump/{part}.txt" for part in ("train", "test")]
-    assert plan.checked("add_jump").startswith("--permutation jump_run=commands=jump+run,")
+    assert plan.checked("add_jump").startswith("--permutation=jump_run=commands=jump+run,")
     exchange = plan.permutation("exchange")
-    assert plan.checked("mine") == option("--permutation", f"exchange={exchange}")
+    assert plan.checked("mine") == f"--permutation=exchange={exchange}"
 
 
 def test_models_of_images_start_from_what_the_configuration_says(shipped, registry):

@@ -99,7 +99,7 @@ def test_the_dataset_step_gets_the_names(tmp_path, capsys):
     """The workflow's option, for every task, shipped or not."""
     scan = config.load(parse_yaml(DEFAULTS.read_text(), "")).scan
     option = ScanPlan(scan, Registry()).checked("add_jump")
-    assert option.startswith("--permutation jump_run=commands=")
+    assert option.startswith("--permutation=jump_run=commands=")
     for name, names in (("train", MOVES), ("test", ["sing"])):
         text = "".join(f"IN: {pair[0]} OUT: {pair[1]}\n" for pair in lines(*names))
         (tmp_path / f"{name}.txt").write_text(text)

@@ -38,12 +38,13 @@ rule measure_scan_cost:
         runtime=per_attempt(30),
     params:
         script=str(ROOT / "benchmarks" / "scan_cost.py"),
+        models=lambda w, input: braces(input.models),
         training=json.dumps(
             {a: asdict(CONFIG.scan.tuning[a]) for a in CONFIG.scan.architectures}
         ),
     shell:
         COMMANDS.python(
-            "{params.script:q} {input.models:q} --dataset {input.dataset:q}"
+            "{params.script:q} {params.models} --dataset {input.dataset:q}"
             " --training {params.training:q} --output {output:q} > {log:q} 2>&1"
         )
 
@@ -107,10 +108,11 @@ rule measure_checkpoint_cost:
         runtime=per_attempt(30),
     params:
         script=str(ROOT / "benchmarks" / "state_overhead.py"),
+        models=lambda w, input: braces(input.models),
         configuration=lambda w: json.dumps(CHANGED),  # no wildcards, whatever stands in braces
     shell:
         COMMANDS.python(
-            "{params.script:q} {input.models:q} --configuration {params.configuration:q}"
+            "{params.script:q} {params.models} --configuration {params.configuration:q}"
             " --larger {input.larger:q} --output {output:q} > {log:q} 2>&1"
         )
 
@@ -189,5 +191,7 @@ rule tabulate_cost:
         "results/benchmarks/tabulate_cost.tsv"
     conda:
         "../../envs/equitune.yaml"
+    params:
+        rows=lambda w, input: braces(input),
     shell:
-        COMMANDS.run("results table cost {input:q} --output {output:q}")
+        COMMANDS.run("results table cost {params.rows} --output {output:q}")

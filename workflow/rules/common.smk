@@ -21,6 +21,7 @@ from equitune.plan import (
     Registry,
     ScanPlan,
     as_text,
+    braces,
     changed,
     how,
     option,

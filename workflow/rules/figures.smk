@@ -63,9 +63,10 @@ for figure in catalogue.FIGURES.values():
             figure=figure.name,
             # for the report; as a function of the output it is no reason to draw again
             caption=lambda w, output, caption=figure.caption: caption,
+            files=lambda w, input: braces(input),
             only=" ".join(f"--{column} {{{column}}}" for column in figure.cells),
         shell:
             COMMANDS.run(
-                "results figure {params.figure} {input:q} --output results/figures {params.only}",
+                "results figure {params.figure} {params.files} --output results/figures {params.only}",
                 uses=[f"results.figures.{figure.module}"],
             )

@@ -119,6 +119,7 @@ rule extract_features:
         runtime=per_attempt(240),
         gpu=GPU,
     params:
+        datasets=lambda w, input: braces(input.datasets),
         architecture=lambda w: IMAGE.networks[w.network],
         builder=lambda w: changed(
             "--builder", CONFIG.image.builder(IMAGE.networks[w.network])
@@ -128,7 +129,7 @@ rule extract_features:
         ),
     shell:
         COMMANDS.compute(
-            "image features {input.datasets:q} --weights {input.weights:q}"
+            "image features {params.datasets} --weights {input.weights:q}"
             " --architecture {params.architecture} {params.builder}"
             " {params.model} --group {wildcards.group}"
             " --output {output:q}"
@@ -234,11 +235,12 @@ rule evaluate_image:
         runtime=per_attempt(120),
         gpu=GPU,
     params:
-        transformed=lambda w, input: option("--transformed", *input.transformed),
-        features=lambda w, input: option("--features", *input.features),
+        models=lambda w, input: braces(input.models),
+        transformed=lambda w, input: braces(input.transformed, "--transformed"),
+        features=lambda w, input: braces(input.features, "--features"),
     shell:
         COMMANDS.compute(
-            "image evaluate {input.models:q} --dataset {input.dataset:q}"
+            "image evaluate {params.models} --dataset {input.dataset:q}"
             " {params.transformed} {params.features}"
             " --scores {output.scores:q}"
             " --output {output.rows:q} --elements {output.elements:q} --examples {output.examples:q}"

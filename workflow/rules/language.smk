@@ -211,7 +211,8 @@ rule evaluate_language:
     params:
         words=lambda w: LANGUAGE.words(w.model),
         weights=lambda w: LANGUAGE.scorer_folder(LANGUAGE.of[w.model].scorer),
-        measures=lambda w, input: option("--measures", *input.measures),
+        samples=lambda w, input: braces(input.samples),
+        measures=lambda w, input: braces(input.measures, "--measures"),
         # no wildcards, whatever stands in braces
         scorer=lambda w: LANGUAGE.scorer_settings(w.model),
         name=lambda w: LANGUAGE.of[w.model].scorer,
@@ -225,7 +226,7 @@ rule evaluate_language:
         read=LANGUAGE.read,
     shell:
         COMMANDS.compute(
-            "language evaluate {input.samples:q} {params.measures}"
+            "language evaluate {params.samples} {params.measures}"
             " --scorer {params.scorer:q} --scorer-name {params.name} {params.trained}"
             " {params.reader} --seed {wildcards.seed} {params.prompts} {params.read}"
             " {params.axes} {params.forms}"
@@ -288,11 +289,12 @@ rule count_pronouns:
     conda:
         "../../envs/equitune.yaml"
     params:
+        samples=lambda w, input: braces(input),
         words=lambda w: LANGUAGE.words(w.model),
         prompts=LANGUAGE.prompts,
         axes=lambda w: LANGUAGE.axes(w.model),
     shell:
         COMMANDS.run(
-            "language pronouns {input:q} --axes {params.axes:q} --seed {wildcards.seed}"
+            "language pronouns {params.samples} --axes {params.axes:q} --seed {wildcards.seed}"
             " {params.prompts} --output {output:q}"
         )

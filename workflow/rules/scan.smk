@@ -127,10 +127,11 @@ rule evaluate_scan:
         runtime=per_attempt(30),
         gpu=GPU,
     params:
+        models=lambda w, input: braces(input.models),
         permutation=lambda w: SCAN.reference(w.task),
     shell:
         COMMANDS.compute(
-            "scan evaluate {input.models:q} --dataset {input.dataset:q}"
+            "scan evaluate {params.models} --dataset {input.dataset:q}"
             " --permutation {params.permutation:q}"
             " --output {output:q}"
         )

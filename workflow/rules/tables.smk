@@ -107,10 +107,11 @@ for file, rows, place in TABLES:
             "../../envs/equitune.yaml"
         params:
             table=file,
+            rows=lambda w, input: braces(input),
             summary=lambda w, output: option("--summary", output.get("summary", "")),
         shell:
             COMMANDS.run(
-                "results table {params.table} {input:q} --output {output.table:q}"
+                "results table {params.table} {params.rows} --output {output.table:q}"
                 " {params.summary}"
             )
 
@@ -138,13 +139,13 @@ rule tabulate_image_forecast:
     conda:
         "../../envs/equitune.yaml"
     params:
-        parts=lambda w, input: [x for x in input if Path(x).name != "scores.csv"],
-        scores=lambda w, input: option(
-            "--scores", *(x for x in input if Path(x).name == "scores.csv")
+        parts=lambda w, input: braces(x for x in input if Path(x).name != "scores.csv"),
+        scores=lambda w, input: braces(
+            (x for x in input if Path(x).name == "scores.csv"), "--scores"
         ),
     shell:
         COMMANDS.run(
-            "results table image_forecast {params.parts:q} {params.scores}"
+            "results table image_forecast {params.parts} {params.scores}"
             " --output {output:q}"
         )
 
@@ -255,8 +256,10 @@ for name, parts, place in [
         localrule: True
         conda:
             "../../envs/equitune.yaml"
+        params:
+            parts=lambda w, input: braces(input),
         shell:
-            COMMANDS.run("results provenance {input:q} --output {output:q}")
+            COMMANDS.run("results provenance {params.parts} --output {output:q}")
 
 
 rule tabulate_packages:
@@ -270,5 +273,7 @@ rule tabulate_packages:
         "results/benchmarks/tabulate_packages.tsv"
     conda:
         "../../envs/equitune.yaml"
+    params:
+        notes=lambda w, input: braces(input),
     shell:
-        COMMANDS.run("packages {input:q} --output {output:q}")
+        COMMANDS.run("packages {params.notes} --output {output:q}")
