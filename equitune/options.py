@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 Input = Annotated[Path, typer.Option(help="File to read.")]
 Output = Annotated[Path, typer.Option(help="File to write.")]
+Beside = Annotated[Path | None, typer.Option(help="A further file; else beside the other.")]
 Seed = Annotated[int, typer.Option(min=0, max=(1 << 32) - 1, help="Decides every random choice.")]
 Settings = Annotated[
     str, typer.Option(help="Optimizer and schedule: steps=10,batch_size=4,…; or YAML or JSON.")
@@ -62,6 +63,11 @@ def states(folder: Path | None, output: Path) -> Path | None:
         return None if folder == Path("none") else folder
     inside = (place / "states" for place in output.parents if place.name == "results")
     return next(inside, None)
+
+
+def beside(given: Path | None, output: Path, name: str) -> Path:
+    """Return where a further file goes: where an option says, else beside the output."""
+    return output.with_name(name) if given is None else given
 
 
 def build(kind: type[T], **values: object) -> T:

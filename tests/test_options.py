@@ -7,7 +7,7 @@ import yaml
 
 from equitune.config import ImageSource, Permutation, RegardScorer
 from equitune.io.resources import DEFAULTS
-from equitune.options import lexicons, settings, states
+from equitune.options import beside, lexicons, settings, states
 
 NAMED = {
     "language.scorers": RegardScorer,
@@ -66,3 +66,8 @@ def test_axes_are_names_or_lexicons(text, read):
 )
 def test_what_is_written_in_results_keeps_its_state_there(folder, output, kept):
     assert states(folder and Path(folder), Path(output)) == (kept and Path(kept))
+
+
+def test_a_further_file_stands_beside_the_output_or_where_it_is_told():
+    assert beside(None, Path("cell/regard.csv"), "texts.csv") == Path("cell/texts.csv")
+    assert beside(Path("mine.csv"), Path("cell/regard.csv"), "texts.csv") == Path("mine.csv")

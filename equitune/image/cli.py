@@ -9,6 +9,7 @@ from equitune.config.base import IDENTITY
 from equitune.config.image_groups import IMAGE_GROUPS
 from equitune.methods import names
 from equitune.options import (
+    Beside,
     Device,
     Input,
     Mirror,
@@ -16,6 +17,7 @@ from equitune.options import (
     Seed,
     Settings,
     States,
+    beside,
     build,
     settings,
     states,
@@ -217,15 +219,17 @@ def evaluate(
         list[Path], typer.Option(help="Group-transformed test part; once for each group.")
     ],
     output: Output,
-    elements: Annotated[Path, typer.Option(help="CSV for the accuracy by group element.")],
-    examples: Annotated[Path, typer.Option(help="CSV for images with their predictions.")],
     device: Device = "auto",
     features: Features = [],  # noqa: B006
-    scores: Annotated[
-        Path | None, typer.Option(help="CSV with a row for each model and test image.")
-    ] = None,
+    elements: Beside = None,
+    examples: Beside = None,
+    scores: Beside = None,
 ) -> None:
-    """Score models on the test part, upright and moved by the group."""
+    """Score models on the test part, upright and moved by the group.
+
+    Beside the output: the accuracy by group element (elements.csv), images with their predictions
+    (examples.csv), a row for each model and test image (scores.csv).
+    """
     from equitune.image import evaluation
 
     evaluation.evaluate(
@@ -233,9 +237,9 @@ def evaluate(
         transformed,
         models,
         output=output,
-        elements=elements,
-        examples=examples,
+        elements=beside(elements, output, "elements.csv"),
+        examples=beside(examples, output, "examples.csv"),
         device=device,
         features=features,
-        scores=scores,
+        scores=beside(scores, output, "scores.csv"),
     )

@@ -8,6 +8,7 @@ from equitune.config import LanguageTuning, RegardScorer, Sampling, SmallGPT2, T
 from equitune.language.text_cli import Model, PromptFile, published, texts
 from equitune.methods import names
 from equitune.options import (
+    Beside,
     Device,
     Input,
     Mirror,
@@ -15,6 +16,7 @@ from equitune.options import (
     Seed,
     Settings,
     States,
+    beside,
     build,
     lexicons,
     settings,
@@ -294,8 +296,8 @@ def evaluate(
     ],
     seed: Seed,
     regard: Output,
-    fairness: Output,
-    texts: Output,
+    fairness: Beside = None,
+    texts: Beside = None,
     measures: Annotated[
         list[Path] | None, typer.Option(help="What `measure` wrote; its folder is the method's.")
     ] = None,
@@ -306,22 +308,22 @@ def evaluate(
     mask: Mask = True,
     first_sentence: Cut = True,
     axes: Annotated[
-        str | None,
-        typer.Option(help="axis=lexicon,…: makes the scorer symmetric in its words too."),
+        str | None, typer.Option(help="axis=lexicon,…: the scorer is made symmetric in them.")
     ] = None,
     forms: Forms = False,
     device: Device = "auto",
 ) -> None:
-    """Score texts and compare demographics: distributions of regard, gaps and their intervals."""
+    """Score texts and compare demographics: regard, gaps (fairness.csv) and texts (texts.csv)."""
     from equitune.language import evaluation
 
+    further = beside(fairness, regard, "fairness.csv"), beside(texts, regard, "texts.csv")
     evaluation.evaluate(
         samples,
         measures or [],
         settings(RegardScorer, scorer, "--scorer", "language.scorers"),
         trained,
         seed,
-        evaluation.Outputs(regard, fairness, texts),
+        evaluation.Outputs(regard, *further),
         prompts,
         mask_demographic=mask,
         cut=first_sentence,

@@ -78,9 +78,9 @@ class LanguagePlan:
 
     @property
     def read(self) -> str:
-        """The options for what is read of a text that is scored."""
+        """The options for what is read of a text that is scored; none where it is as by default."""
         asked = {"mask": self.config.mask, "first-sentence": self.config.first_sentence}
-        return " ".join(f"--{'' if yes else 'no-'}{name}" for name, yes in asked.items())
+        return " ".join(f"--no-{name}" for name, yes in asked.items() if not yes)
 
     def axes(self, model: str) -> str:
         """The lexicons of a model's axes as the commands take them."""

@@ -38,7 +38,7 @@ def test_those_that_choose_are_told_by_whom(plan, small, tmp_path):
     for command in commands:
         chooses = "--method equizero" in command
         trained = "--trained results/language/scorer/tfidf/model.safetensors"
-        assert (f"--no-mask --first-sentence {trained}" in command) is chooses
+        assert (f"--no-mask {trained}" in command) is chooses
         assert ("--scorer" in command) is chooses
 
 

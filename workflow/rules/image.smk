@@ -242,6 +242,5 @@ rule evaluate_image:
         COMMANDS.compute(
             "image evaluate {params.models} --dataset {input.dataset:q}"
             " {params.transformed} {params.features}"
-            " --scores {output.scores:q}"
-            " --output {output.rows:q} --elements {output.elements:q} --examples {output.examples:q}"
+            " --output {output.rows:q}"
         )

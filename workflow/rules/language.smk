@@ -229,9 +229,7 @@ rule evaluate_language:
             "language evaluate {params.samples} {params.measures}"
             " --scorer {params.scorer:q} --scorer-name {params.name} {params.trained}"
             " {params.reader} --seed {wildcards.seed} {params.prompts} {params.read}"
-            " {params.axes} {params.forms}"
-            " --regard {output.regard:q}"
-            " --fairness {output.fairness:q} --texts {output.texts:q}"
+            " {params.axes} {params.forms} --regard {output.regard:q}"
         )
 
 
