@@ -10,7 +10,6 @@ from equitune.compat import extra
 from equitune.config import GROUPLESS, IDENTITY, Config
 from equitune.io import flat
 from equitune.methods import METHODS
-from equitune.plan.code import Code
 
 with extra("workflow"):
     from pydantic.fields import FieldInfo
@@ -41,30 +40,24 @@ def changed(name: str, settings: Any) -> str:
 class Commands:
     """How the commands of the rules begin and end; what is as by default is left out.
 
-    Each ends in a comment with the hash of the code that it runs: Snakemake does again what another
-    command, or other code, has made.
-
     Args:
         config: says the device, the level of determinism and the ranks of a training.
-        code: hashes of the commands; None: no comment.
     """
 
-    def __init__(self, config: Config, code: Code | None = None) -> None:
+    def __init__(self, config: Config) -> None:
         """Work out the options."""
         level, device, self._ranks = config.determinism, config.device, config.gpus_per_job
         self._determinism = "" if level == "seeded" else f" --determinism {level}"
         self._device = "" if device == "auto" else f" --device {device}"
-        self._code = code
 
-    def run(self, text: str, environment: str = "", uses: Iterable[str] = ()) -> str:
+    def run(self, text: str, environment: str = "") -> str:
         """Return a command that computes nothing on a device.
 
         Args:
             text: the command, with its arguments as the rule knows them.
             environment: variables that are set for it.
-            uses: as `Code.of`.
         """
-        return f"{_begin(environment)} {text}{self._end(text, uses)}"
+        return f"{_begin(environment)} {text}"
 
     def python(self, text: str, before: str = "") -> str:
         """Return how a script of benchmarks/ or a further Snakemake is started.
@@ -77,7 +70,7 @@ class Commands:
 
     def compute(self, text: str) -> str:
         """Return a command that computes on a device."""
-        return f"{_begin()}{self._determinism} {text}{self._device}{self._end(text)}"
+        return f"{_begin()}{self._determinism} {text}{self._device}"
 
     def start(self, resources: Mapping[str, Any]) -> str:
         """Return how a training starts: as a process, as ranks, or as ranks on several nodes.
@@ -100,10 +93,7 @@ class Commands:
         The rule's `params.start` is what `start` returns.
         """
         begin = "{params.start} --log {log:q} --minutes {resources.runtime}"
-        return f"{begin}{self._determinism} {text}{self._device}{self._end(text)}"
-
-    def _end(self, text: str, uses: Iterable[str] = ()) -> str:
-        return f"  # code {self._code.of(text, uses)}" if self._code else ""
+        return f"{begin}{self._determinism} {text}{self._device}"
 
 
 def _begin(environment: str = "") -> str:

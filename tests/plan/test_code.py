@@ -1,12 +1,13 @@
 """The hash of a command's code changes with what the command imports, and with nothing else."""
 
-import pytest
-import yaml
+import re
 
-from equitune import config
-from equitune.plan import Commands, how
+import pytest
+
+from equitune.plan import how
 from equitune.plan.code import Code
 
+PAIR = re.compile(r'CODE\.of\(\s*"([^"]+)|COMMANDS\.(?:run|compute|train)\(\s*"([^"]+)')
 FILES = {
     "__init__.py": "",
     "scan/__init__.py": "",
@@ -113,11 +114,19 @@ def test_what_draws_a_figure_counts_and_its_record_does_not():
     assert not [name for name in found if name.startswith("results.catalogue")]
 
 
-def test_commands_end_in_the_hash(root):
-    loaded = config.load(yaml.safe_load((root / "config/config.yaml").read_text()))
-    code = Code()
-    commands = Commands(loaded, code)
-    assert commands.run("scan split x").endswith(f" scan split x  # code {code.of('scan split')}")
-    assert commands.train("scan tune").endswith(f"scan tune  # code {code.of('scan tune')}")
-    assert commands.compute("scan evaluate").endswith(f"  # code {code.of('scan evaluate')}")
+def test_each_rule_has_the_hash_of_its_command(root):
+    """In its params, which Snakemake compares; the command is the next one below."""
+    found = 0
+    for file in (root / "workflow/rules").glob("*.smk"):
+        pairs = PAIR.findall(file.read_text())
+        assert len(pairs) % 2 == 0, file.name
+        for (hashed, _), (_, command) in zip(pairs[::2], pairs[1::2], strict=True):
+            words = command.split()
+            assert hashed, f"{file.name}: no CODE.of before {command}"
+            assert hashed.split() == words[: len(hashed.split())], f"{file.name}: {command}"
+            found += 1
+    assert found > 30
+
+
+def test_methods_are_told_apart():
     assert how("equitune") != how("finetune")

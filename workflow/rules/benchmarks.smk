@@ -192,6 +192,7 @@ rule tabulate_cost:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("results table"),
         rows=lambda w, input: braces(input),
     shell:
         COMMANDS.run("results table cost {params.rows} --output {output:q}")

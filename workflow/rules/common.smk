@@ -52,7 +52,10 @@ LANGUAGE = LanguagePlan(CONFIG.language, REGISTRY)
 # in the clone, or where that cannot be written to, or there is none, in the folder of the run
 CLONE = (ROOT / "Snakefile").is_file()
 NOTED = Path(ROOT if CLONE and os.access(ROOT, os.W_OK) else "") / ".snakemake/equitune"
-COMMANDS = Commands(CONFIG, Code(NOTED / "code.json"))
+COMMANDS = Commands(CONFIG)
+CODE = Code(
+    NOTED / "code.json"
+)  # in the params of each rule: other code makes its results stale
 WHEELS = (IMAGE.wheels, LANGUAGE.wheels)
 NOTES = [note for wheels in WHEELS for note in wheels.notes]
 PUBLISHED = str(RESOURCES / "published.csv")

@@ -13,6 +13,7 @@ rule figures:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("results figures"),
         tables="results/tables",
         published=PUBLISHED,
         output="results/figures",
@@ -60,6 +61,7 @@ for figure in catalogue.FIGURES.values():
         conda:
             "../../envs/equitune.yaml"
         params:
+            code=CODE.of("results figure", [f"results.figures.{figure.module}"]),
             figure=figure.name,
             # for the report; as a function of the output it is no reason to draw again
             caption=lambda w, output, caption=figure.caption: caption,
@@ -67,6 +69,5 @@ for figure in catalogue.FIGURES.values():
             only=" ".join(f"--{column} {{{column}}}" for column in figure.cells),
         shell:
             COMMANDS.run(
-                "results figure {params.figure} {params.files} --output results/figures {params.only}",
-                uses=[f"results.figures.{figure.module}"],
+                "results figure {params.figure} {params.files} --output results/figures {params.only}"
             )

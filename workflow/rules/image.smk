@@ -34,6 +34,7 @@ rule build_image_dataset:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=CODE.of("image dataset"),
         files=lambda w: IMAGE.fingerprint(w.dataset),  # of one's own: no rule makes them
         source=lambda w: as_text(CONFIG.image.sources[w.dataset]),
         fraction=CONFIG.image.validation_fraction,
@@ -58,6 +59,8 @@ rule transform_images:
         "results/benchmarks/transform_images/{dataset}_{group}_{seed}.tsv"
     conda:
         "../../envs/equitune.yaml"
+    params:
+        code=CODE.of("image transform"),
     shell:
         COMMANDS.run(
             "image transform --dataset {input:q} --group {wildcards.group}"
@@ -84,6 +87,7 @@ rule pretrain_image:
         runtime=240,
         gpu=GPUS,
     params:
+        code=CODE.of("image pretrain"),
         start=start,
         builder=lambda w: changed("--builder", CONFIG.image.builder(w.architecture)),
         model=lambda w: changed("--model", CONFIG.image.settings(w.architecture)),
@@ -119,6 +123,7 @@ rule extract_features:
         runtime=per_attempt(240),
         gpu=GPU,
     params:
+        code=CODE.of("image features"),
         datasets=lambda w, input: braces(input.datasets),
         architecture=lambda w: IMAGE.networks[w.network],
         builder=lambda w: changed(
@@ -162,6 +167,7 @@ rule tune_image:
         runtime=480,
         gpu=GPUS,
     params:
+        code=CODE.of("image tune"),
         start=start,
         how=lambda w: how(w.method),
         builder=lambda w: changed("--builder", CONFIG.image.builder(w.architecture)),
@@ -199,6 +205,7 @@ rule forecast_image_gain:
         runtime=per_attempt(60),
         gpu=GPU,
     params:
+        code=CODE.of("image forecast"),
         features=lambda w, input: option("--features", *input.features),
     shell:
         COMMANDS.compute(
@@ -235,6 +242,7 @@ rule evaluate_image:
         runtime=per_attempt(120),
         gpu=GPU,
     params:
+        code=CODE.of("image evaluate"),
         models=lambda w, input: braces(input.models),
         transformed=lambda w, input: braces(input.transformed, "--transformed"),
         features=lambda w, input: braces(input.features, "--features"),

@@ -10,6 +10,7 @@ rule profile:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("results profile"),
         results="results",
     shell:
         COMMANDS.run("results profile --results {params.results:q}")

@@ -43,6 +43,7 @@ rule generate_texts:
         runtime=per_attempt(240),
         gpu=GPU,
     params:
+        code=CODE.of("language generate"),
         how=lambda w: how(w.method),
         choosing=lambda w: LANGUAGE.chooser_folder(w.model, w.method),
         words=lambda w: LANGUAGE.words(w.model),
@@ -87,6 +88,7 @@ rule measure_language:
         runtime=per_attempt(240),
         gpu=GPU,
     params:
+        code=CODE.of("language measure"),
         how=lambda w: how(w.method),
         words=lambda w: LANGUAGE.words(w.model),
         weights=lambda w: LANGUAGE.folder(w.model),
@@ -123,6 +125,7 @@ rule read_published_texts:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("language published"),
         words=lambda w: LANGUAGE.words(w.model),
         prompts=LANGUAGE.prompts,
     shell:
@@ -147,6 +150,7 @@ rule read_texts:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("language texts"),
         axis=lambda w: LANGUAGE.of[w.model].axes[0],
         columns=lambda w: as_text(CONFIG.language.sources[w.model].columns),
     shell:
@@ -176,6 +180,7 @@ rule train_scorer:
         runtime=per_attempt(30),
         gpu=GPU,
     params:
+        code=CODE.of("language scorer"),
         weights=lambda w: LANGUAGE.scorer_folder(w.scorer),
         kind=lambda w: LANGUAGE.scorers[w.scorer].kind,
         base=lambda w, input: option("--base", *map(folder_or_file, input.base)),
@@ -209,6 +214,7 @@ rule evaluate_language:
         runtime=per_attempt(60),
         gpu=GPU,
     params:
+        code=CODE.of("language evaluate"),
         words=lambda w: LANGUAGE.words(w.model),
         weights=lambda w: LANGUAGE.scorer_folder(LANGUAGE.of[w.model].scorer),
         samples=lambda w, input: braces(input.samples),
@@ -255,6 +261,7 @@ rule tune_language:
         runtime=240,
         gpu=GPUS,
     params:
+        code=CODE.of("language tune"),
         start=start,
         how=lambda w: how(w.method),
         words=lambda w: LANGUAGE.words(w.model),
@@ -287,6 +294,7 @@ rule count_pronouns:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("language pronouns"),
         samples=lambda w, input: braces(input),
         words=lambda w: LANGUAGE.words(w.model),
         prompts=LANGUAGE.prompts,

@@ -15,6 +15,7 @@ rule generate_corpus:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("language corpus"),
         files=LANGUAGE.corpus(),  # those that no rule makes, here and below
         per_prompt=CONFIG.language.per_prompt,
         prompts=LANGUAGE.prompts,
@@ -42,6 +43,7 @@ rule write_truth:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("language truth"),
         files=LANGUAGE.corpus(),
         prompts=LANGUAGE.prompts,
     shell:
@@ -66,6 +68,7 @@ rule pretrain_language:
         runtime=30,
         gpu=GPUS,
     params:
+        code=CODE.of("language pretrain"),
         start=start,
         files=LANGUAGE.corpus(),
         network=changed("--network", CONFIG.language.network),
@@ -98,6 +101,8 @@ rule convert_model:
         mem_mb=per_attempt(3000),
         disk_mb=1500,
         runtime=per_attempt(15),
+    params:
+        code=CODE.of("language convert"),
     shell:  # no bars of its readers among the lines of all jobs
         COMMANDS.run(
             "language convert {input:q} --output {output:q}",

@@ -21,6 +21,7 @@ rule retrieve_file:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("retrieve"),
         name=lambda w: REGISTRY.names[w.file],
         mirror=MIRROR,
     shell:
@@ -39,6 +40,7 @@ rule retrieve_weights:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("image weights"),
         mirror=MIRROR,
     shell:
         COMMANDS.run(
@@ -60,6 +62,7 @@ rule retrieve_model:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("language fetch"),
         location=lambda w: LANGUAGE.hub[w.name].location,
         revision=lambda w: LANGUAGE.hub[w.name].revision,
         mirror=MIRROR,
@@ -85,6 +88,7 @@ checkpoint retrieve_package:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("package"),
         mirror=MIRROR,
     shell:
         COMMANDS.run(
@@ -106,6 +110,7 @@ rule write_scan_split:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("scan split"),
         source=CONFIG.scan.source,
         mirror=("" if CONFIG.scan.source == "grammar" else "--mirror results/sources"),
     shell:

@@ -29,6 +29,7 @@ rule build_scan_dataset:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("scan dataset"),
         fraction=CONFIG.scan.validation_fraction,
         subset=option("--subset", CONFIG.scan.subset),
         permutations=lambda w: SCAN.checked(w.task),
@@ -60,6 +61,7 @@ rule pretrain_scan:
         runtime=60,
         gpu=GPUS,
     params:
+        code=CODE.of("scan pretrain"),
         start=start,
         model=changed("--model", CONFIG.scan.model),
         training=lambda w: as_text(CONFIG.scan.pretraining[w.architecture]),
@@ -95,6 +97,7 @@ rule tune_scan:
         runtime=60,
         gpu=GPUS,
     params:
+        code=CODE.of("scan tune"),
         start=start,
         how=lambda w: how(w.method),
         permutation=lambda w: SCAN.permutation(w.group),
@@ -127,6 +130,7 @@ rule evaluate_scan:
         runtime=per_attempt(30),
         gpu=GPU,
     params:
+        code=CODE.of("scan evaluate"),
         models=lambda w, input: braces(input.models),
         permutation=lambda w: SCAN.reference(w.task),
     shell:

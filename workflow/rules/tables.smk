@@ -106,6 +106,7 @@ for file, rows, place in TABLES:
         conda:
             "../../envs/equitune.yaml"
         params:
+            code=CODE.of("results table"),
             table=file,
             rows=lambda w, input: braces(input),
             summary=lambda w, output: option("--summary", output.get("summary", "")),
@@ -139,6 +140,7 @@ rule tabulate_image_forecast:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("results table"),
         parts=lambda w, input: braces(x for x in input if Path(x).name != "scores.csv"),
         scores=lambda w, input: braces(
             (x for x in input if Path(x).name == "scores.csv"), "--scores"
@@ -167,6 +169,7 @@ rule test_claims:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("results claims"),
         tables=lambda w, input: Path(input.scan).parent,
         # what no table shows and a claim needs to know
         settings=flat.write(
@@ -218,6 +221,7 @@ for part, tables in FINDINGS.items():
         conda:
             "../../envs/equitune.yaml"
         params:
+            code=CODE.of("results page"),
             part=part,
             tables=lambda w, input: Path(input[0]).parent,
         shell:
@@ -257,6 +261,7 @@ for name, parts, place in [
         conda:
             "../../envs/equitune.yaml"
         params:
+            code=CODE.of("results provenance"),
             parts=lambda w, input: braces(input),
         shell:
             COMMANDS.run("results provenance {params.parts} --output {output:q}")
@@ -274,6 +279,7 @@ rule tabulate_packages:
     conda:
         "../../envs/equitune.yaml"
     params:
+        code=CODE.of("packages"),
         notes=lambda w, input: braces(input),
     shell:
         COMMANDS.run("packages {params.notes} --output {output:q}")
