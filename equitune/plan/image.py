@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from equitune.config import IDENTITY, Image
+from equitune.config import IDENTITY, Image, ImageBuilder
 from equitune.config.image_kinds import IMAGE_KINDS
 from equitune.methods import METHODS
 from equitune.plan.commands import models
@@ -46,6 +46,13 @@ class ImagePlan:
         settings = [builder.upsample, builder.options, self.config.weights_of(architecture)]
         digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]
         return f"{self.config.network(architecture)}_{digest}"
+
+    def builder(self, architecture: str) -> ImageBuilder:
+        """How a network is built: without what the other options and the cells say already."""
+        whole = self.config.builder(architecture)
+        return ImageBuilder(
+            architecture=whole.architecture, upsample=whole.upsample, options=whole.options
+        )
 
     def models(self, dataset: str, architecture: str, seed: str) -> list[str]:
         """The models of one dataset, architecture and seed."""

@@ -193,6 +193,13 @@ def test_models_of_images_start_from_what_the_configuration_says(shipped, regist
     )
 
 
+def test_the_builder_of_a_command_repeats_no_other_option(shipped, registry):
+    image = ImagePlan(shipped("pretrained").image, registry)
+    name = "efficientnet_lite0_frozen"
+    assert image.config.builder(name).backbone == image.config.settings(name).backbone == "frozen"
+    assert as_text(image.builder(name)).startswith('{"architecture":"efficientnet_lite0","options"')
+
+
 def test_features_are_kept_of_frozen_published_networks_alone(shipped, registry):
     assert ImagePlan(shipped().image, registry).features_to_evaluate("digits", "resnet18") == []
     image = ImagePlan(shipped("pretrained").image, registry)

@@ -44,6 +44,21 @@ def test_the_job_counts_in_the_docs_are_those_of_the_paper_configuration(paper, 
     assert dict(re.findall(r"^(\w+) +(\d+)$", page, re.M)) == dict(counts)
 
 
+def test_a_command_can_be_read_and_copied_by_hand(paper, root):
+    """At most 500 letters, and 600 where settings and paths are many."""
+    told = paper.replace(f"{root}/", "")  # files of the package; elsewhere they are relative
+    commands = re.findall(
+        r"^(?:local)?rule (\w+):$.*?^ *Shell command: ([^\n]*)", told, re.M | re.S
+    )
+    longest = {}
+    for rule, command in commands:
+        longest[rule] = max(longest.get(rule, 0), len(command))
+    assert len(longest) > 30
+    long = {rule: letters for rule, letters in longest.items() if letters > 500}
+    assert long.keys() <= {"tune_image", "tune_scan", "evaluate_language", "generate_texts"}, long
+    assert all(letters <= 600 for letters in long.values()), long
+
+
 def test_the_profile_sends_the_rules_that_use_a_gpu_where_there_is_one(root):
     rules = [
         rule.partition(":")[0]

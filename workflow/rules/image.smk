@@ -89,7 +89,7 @@ rule pretrain_image:
     params:
         code=CODE.of("image pretrain"),
         start=start,
-        builder=lambda w: changed("--builder", CONFIG.image.builder(w.architecture)),
+        builder=lambda w: changed("--builder", IMAGE.builder(w.architecture)),
         model=lambda w: changed("--model", CONFIG.image.settings(w.architecture)),
         training=lambda w: as_text(CONFIG.image.pretraining[w.architecture]),
     shell:
@@ -126,9 +126,7 @@ rule extract_features:
         code=CODE.of("image features"),
         datasets=lambda w, input: braces(input.datasets),
         architecture=lambda w: IMAGE.networks[w.network],
-        builder=lambda w: changed(
-            "--builder", CONFIG.image.builder(IMAGE.networks[w.network])
-        ),
+        builder=lambda w: changed("--builder", IMAGE.builder(IMAGE.networks[w.network])),
         model=lambda w: changed(
             "--model", CONFIG.image.settings(IMAGE.networks[w.network])
         ),
@@ -170,7 +168,7 @@ rule tune_image:
         code=CODE.of("image tune"),
         start=start,
         how=lambda w: how(w.method),
-        builder=lambda w: changed("--builder", CONFIG.image.builder(w.architecture)),
+        builder=lambda w: changed("--builder", IMAGE.builder(w.architecture)),
         model=lambda w: changed("--model", CONFIG.image.settings(w.architecture)),
         training=lambda w: as_text(CONFIG.image.tuning[w.architecture]),
         features=lambda w, input: option("--features", *input.features),
