@@ -116,6 +116,7 @@ def test_an_error_in_the_place_of_the_interruption_is_none(monkeypatch, capsys):
 
 
 def test_a_signal_before_the_command_begins_is_no_error(monkeypatch, capsys):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # main sets it, for good
     monkeypatch.setattr(cli, "run", lambda _: send(signal.SIGTERM))
     with pytest.raises(SystemExit) as ended:
         cli.main()
