@@ -81,7 +81,7 @@ def drawings(language, published):
         "image_rotation": (
             IMAGE,
             lambda draw: draw(
-                full("image_elements", **IMAGE, measured_by=GROUPS, element=["e", "r", "s"])
+                full("image_elements", **IMAGE, measured_by=GROUPS, element=["e", "r"])
             ),
         ),
         "image_orbit": (

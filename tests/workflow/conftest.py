@@ -15,7 +15,7 @@ import yaml
 
 SCAN_STEPS = {"pretraining": {"steps": 12}, "tuning": {"steps": 6}}
 ARCHITECTURES = ("GRU", "RNN")  # those that a slice may name
-IMAGE_STEPS = {"steps": 2, "batch_size": 8}
+IMAGE_STEPS = {"steps": 2, "batch_size": 8, "learning_rate": 1.0e-3}
 SLICE = {
     "scan": {
         "tasks": ["add_jump"],
@@ -24,14 +24,14 @@ SLICE = {
         **{stage: dict.fromkeys(ARCHITECTURES, steps) for stage, steps in SCAN_STEPS.items()},
     },
     "image": {
-        "architectures": ["resnet18", "efficientnet_lite0"],  # the second is of a package
+        "architectures": ["shufflenet_v2_x0_5", "efficientnet_lite0"],  # the second is of a package
         "builders": {"efficientnet_lite0": {"weights": "imagenet"}},
         "methods": ["pretrained", "finetune_augment", "equitune"],
         "subset": 24,
-        "pretraining": {"resnet18": IMAGE_STEPS},
+        "pretraining": {"shufflenet_v2_x0_5": IMAGE_STEPS},
         "tuning": {
-            "resnet18": IMAGE_STEPS,
-            "efficientnet_lite0": IMAGE_STEPS | {"learning_rate": 1.0e-3},
+            "shufflenet_v2_x0_5": IMAGE_STEPS,
+            "efficientnet_lite0": IMAGE_STEPS,
         },
     },
     "language": {

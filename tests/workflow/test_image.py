@@ -18,7 +18,7 @@ def test_the_table_has_a_row_for_each_run(finished):
     invariant = table["method"] == "equitune"
     assert (table[invariant]["orbit_agreement"] == 1).all()
     assert (table[invariant]["equivariance_error"] <= 1e-5).all()
-    assert (table[~invariant]["equivariance_error"] > 1e-3).all()
+    assert (table[~invariant]["equivariance_error"] > 1e-4).all()
 
 
 def test_a_second_group_is_planned_for_each_method_that_has_one(plan, small, tmp_path):
@@ -29,7 +29,12 @@ def test_a_second_group_is_planned_for_each_method_that_has_one(plan, small, tmp
 
 
 def test_every_figure_is_drawn(finished):
-    names = ["image_accuracy", "image_rotation", "image_cost", "image_orbit_digits_resnet18"]
+    names = [
+        "image_accuracy",
+        "image_rotation",
+        "image_cost",
+        "image_orbit_digits_shufflenet_v2_x0_5",
+    ]
     for name in names:
         for suffix in ("svg", "pdf", "csv"):
             assert (finished / f"results/figures/{name}.{suffix}").stat().st_size > 100
@@ -38,7 +43,10 @@ def test_every_figure_is_drawn(finished):
 @pytest.mark.slow
 def test_a_student_and_its_teacher_come_to_figures(snakemake, plan, small, tmp_path):
     """The teacher is trained though the methods do not name it."""
-    small["image"] |= {"architectures": ["resnet18"], "methods": ["finetune_augment", "distilled"]}
+    small["image"] |= {
+        "architectures": ["shufflenet_v2_x0_5"],
+        "methods": ["finetune_augment", "distilled"],
+    }
     _, jobs = plan(tmp_path, "image", settings=small)
     assert jobs["tune_image"] == 3
     done = snakemake(tmp_path, "--cores", "1", "image", settings=small)
@@ -50,5 +58,10 @@ def test_a_student_and_its_teacher_come_to_figures(snakemake, plan, small, tmp_p
     assert set(zip(gains["method"], gains["against"], strict=True)) == {
         ("distilled", "finetune_augment")
     }
-    for name in ("image_accuracy", "image_rotation", "image_gains", "image_orbit_digits_resnet18"):
+    for name in (
+        "image_accuracy",
+        "image_rotation",
+        "image_gains",
+        "image_orbit_digits_shufflenet_v2_x0_5",
+    ):
         assert (tmp_path / f"results/figures/{name}.svg").stat().st_size > 100

@@ -41,7 +41,7 @@ def test_a_closed_site_goes_on_without_the_models_and_says_so(finished, said, re
     regard = tables.read(finished / "results/tables/regard.csv", tables.REGARD_COLUMNS)
     assert set(regard["model"]) == {"small"}
     image = tables.read(finished / "results/tables/image.csv", tables.IMAGE_COLUMNS)
-    assert set(image["architecture"]) == {"resnet18"}
+    assert set(image["architecture"]) == {"shufflenet_v2_x0_5"}
     with open(finished / "results/tables/packages.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     packages = [(row["package"], row["version"]) for row in rows]

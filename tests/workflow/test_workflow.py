@@ -12,7 +12,7 @@ FIGURES = {
     "scan_accuracy",
     "image_accuracy",
     "image_rotation",
-    "image_orbit_digits_resnet18",
+    "image_orbit_digits_shufflenet_v2_x0_5",
     "language_regard",
     "language_gaps",
     "language_fairness",
