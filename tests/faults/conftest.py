@@ -115,16 +115,8 @@ def image_case(folder, settings):
         *("--output", moved),
     )
     about = [
-        *(
-            "--dataset",
-            str(data),
-            "--architecture",
-            "shufflenet_v2_x0_5",
-            "--builder",
-            "{}",
-            "--seed",
-            "0",
-        ),
+        *("--dataset", str(data), "--architecture", "shufflenet_v2_x0_5", "--builder", "{}"),
+        *("--seed", "0"),
         *("--model", json.dumps(settings["image"]["model"]), "--device", "cpu"),
     ]
     once = json.dumps({"steps": 1, "batch_size": 8, "learning_rate": 1e-3})

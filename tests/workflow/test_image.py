@@ -4,6 +4,7 @@ import pytest
 
 from equitune.results import tables
 
+NETWORK = "shufflenet_v2_x0_5"  # of the slice
 pytestmark = pytest.mark.workflow
 
 
