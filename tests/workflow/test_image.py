@@ -30,12 +30,7 @@ def test_a_second_group_is_planned_for_each_method_that_has_one(plan, small, tmp
 
 
 def test_every_figure_is_drawn(finished):
-    names = [
-        "image_accuracy",
-        "image_rotation",
-        "image_cost",
-        "image_orbit_digits_shufflenet_v2_x0_5",
-    ]
+    names = ["image_accuracy", "image_rotation", "image_cost", f"image_orbit_digits_{NETWORK}"]
     for name in names:
         for suffix in ("svg", "pdf", "csv"):
             assert (finished / f"results/figures/{name}.{suffix}").stat().st_size > 100
@@ -44,25 +39,18 @@ def test_every_figure_is_drawn(finished):
 @pytest.mark.slow
 def test_a_student_and_its_teacher_come_to_figures(snakemake, plan, small, tmp_path):
     """The teacher is trained though the methods do not name it."""
-    small["image"] |= {
-        "architectures": ["shufflenet_v2_x0_5"],
-        "methods": ["finetune_augment", "distilled"],
-    }
+    small["image"] |= {"architectures": [NETWORK], "methods": ["finetune_augment", "distilled"]}
     _, jobs = plan(tmp_path, "image", settings=small)
     assert jobs["tune_image"] == 3
     done = snakemake(tmp_path, "--cores", "1", "image", settings=small)
     assert done.returncode == 0, done.stderr
     table = tables.read(tmp_path / "results/tables/image.csv", tables.IMAGE_COLUMNS)
     assert set(table["method"]) == {"finetune_augment", "distilled"}
-    assert (table["equivariance_error"] > 1e-3).all()  # a student has a defect, which is told
+    assert (table["equivariance_error"] > 1e-4).all()  # a student has a defect, which is told
     gains = tables.read(tmp_path / "results/tables/image_gains.csv", tables.IMAGE_GAIN_COLUMNS)
     assert set(zip(gains["method"], gains["against"], strict=True)) == {
         ("distilled", "finetune_augment")
     }
-    for name in (
-        "image_accuracy",
-        "image_rotation",
-        "image_gains",
-        "image_orbit_digits_shufflenet_v2_x0_5",
-    ):
+    names = ["image_accuracy", "image_rotation", "image_gains", f"image_orbit_digits_{NETWORK}"]
+    for name in names:
         assert (tmp_path / f"results/figures/{name}.svg").stat().st_size > 100
