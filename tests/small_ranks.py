@@ -82,6 +82,7 @@ def facts(model, history):
         "validation": history.validation,
         "examples": history.examples,
         "resumed_at": history.resumed_at,
+        "kept": history.kept,
     }
 
 
@@ -145,9 +146,9 @@ def synchronised():
     return model
 
 
-def refused(settings, fault=None, model=None):
+def refused(settings, fault=None, model=None, **options):
     try:
-        train(model or network(), settings, fault=fault)
+        train(model or network(), settings, fault=fault, **options)
     except (ValueError, MemoryError) as error:
         return str(error)
 
@@ -167,6 +168,80 @@ def sharded():
     by_hand(model, torch.distributed.get_rank(), torch.distributed.get_world_size())
     options = StateDictOptions(full_state_dict=True)
     return get_model_state_dict(model, options=options)
+
+
+class Blocks(nn.Module):
+    """What a transformer is made of: a list of equal parts, one after the other."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(12, 12), nn.Tanh()) for _ in range(3))
+        self.last = nn.Sequential(*layers, nn.Linear(12, 1))
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = x + block(x)
+        return self.last(x)
+
+
+HOW = {
+    "plain": {},
+    "parts": {"accumulate": 2},
+    "chunks": {},
+    "sgd": {"optimizer": "sgd"},
+    "half": {},
+    "patient": {"learning_rate": 0.3, "patience": 3},
+    "whole": {},
+    "resumed": {},
+}
+
+
+def blocks(*layers, chunk_size=None):
+    torch.manual_seed(3)
+    rotate = actions.Rotate90()
+    module = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten(), Blocks(*layers))
+    return EquiTuned(module, rotate, actions.Trivial(rotate.group), chunk_size=chunk_size)
+
+
+def deep(name, folder=None):
+    """A training of a network with blocks; of several ranks with divided weights."""
+    made = []
+    settings = {"optimizer": "adamw", "learning_rate": 0.01, "shard": True} | HOW[name]
+
+    def model():
+        layers = [nn.Dropout(0.5)] if name in ("whole", "resumed") else []
+        return blocks(*layers, chunk_size=2 if name == "chunks" else None)
+
+    def make(*arguments, **options):
+        made[:] = before(*arguments, **options)
+        return made
+
+    before, loop.make_optimizer = loop.make_optimizer, make
+    options = {"precision": "bfloat16"} if name == "half" else {}
+    try:
+        if name == "resumed":
+            output = folder / "divided" / "model.safetensors"
+            options["state"] = checkpoint.state_of(folder, output, {"test": 2})
+            with contextlib.suppress(Killed):
+                train(model(), plan(**settings), kill_at=4, **options)
+        trained = model()
+        weights = list(trained.parameters())
+        found = facts(trained, train(trained, plan(**settings), **options))
+    finally:
+        loop.make_optimizer = before
+    assert all(a is b for a, b in zip(weights, trained.parameters(), strict=True))
+    held = [x for own in made[0].state.values() for x in own.values() if x.ndim]
+    return found | {
+        "kinds": [type(module).__name__ for module in trained.modules()],
+        "held": sum(getattr(x, "_local_tensor", x).numel() for x in held),
+    }
+
+
+def again():
+    """A model whose weights are divided for a second time."""
+    model = blocks()
+    train(model, plan(steps=1, shard=True))
+    return refused(plan(steps=1, shard=True), model=model)
 
 
 def by_hand(model, place=0, count=1):
@@ -192,12 +267,15 @@ def main(folder):
         "whole": whole(),
         "normalised": normalised(),
         "sharded": sharded(),
+        "divided": {name: deep(name, folder) for name in HOW},
     }
     said = {
         "stopped": stopped(place),
         "small": refused(plan(batch_size=3, accumulate=2)),
         "full": refused(plan(), full),
         "synchronised": refused(plan(), model=synchronised()),
+        "again": again(),
+        "float16": refused(plan(shard=True), precision="float16"),
     }
     torch.save(found, folder / f"{place}.pt")
     (folder / f"{place}.json").write_text(json.dumps(said))

@@ -67,6 +67,10 @@ class Training:
     adapter: Annotated[Adapter | None, about("LoRA; null: the weights themselves are trained")] = (
         None
     )
+    shard: Annotated[
+        bool,
+        about("each of several ranks keeps a part of weights, gradients and optimizer (FSDP2)"),
+    ] = False
     save_seconds: Annotated[
         float, about("seconds between saves of the state; at first an eighth, then doubled", ge=0)
     ] = 30.0

@@ -31,7 +31,7 @@ from equitune.methods import METHODS, names
 from equitune.run import devices
 from equitune.run.job import Job, train
 from equitune.run.loop import Objective
-from equitune.run.ranks import check_batch
+from equitune.run.ranks import check_ranks
 from equitune.saving.trained import check_output, write_trained
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def _train(
 ) -> None:
     """Train, and write the weights with the run to build the model from."""
     check_output(job.output)
-    check_batch(run.training)  # before features are computed
+    check_ranks(run.training, run.model.precision)  # before features are computed
     device = devices.prepare(job.device)
     parts, about = load_dataset(dataset)
     data = {key: about[key] for key in DATA}

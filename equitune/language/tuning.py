@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ from equitune.results.tables import TUNING_COLUMNS
 from equitune.run import devices
 from equitune.run.job import Job, train
 from equitune.run.loop import Objective
-from equitune.run.ranks import check_batch
+from equitune.run.ranks import check_ranks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,22 +51,43 @@ TRACED = ("step", "perplexity", "counterfactual_tv")
 
 
 class Adapters(nn.Module):
-    """The weights that are trained, and what was measured of the model meanwhile.
+    """A model of which adapters are trained, and what was measured of it meanwhile.
 
-    Training keeps the state of this and not of the whole model, which is a hundred times as large.
+    Its state is that of the adapters and not of the whole model, which is a hundred times as large.
+    It stays in evaluation mode: copies of a block without a word that moves are computed once.
 
     Attributes:
-        weights: the adapters' own tensors, shared with the model that they are in.
+        model: what is trained.
         trace: (validations + 1, 3) in float64, columns `TRACED`; not numbers where not yet filled.
     """
 
     trace: Tensor
 
     def __init__(self, model: nn.Module, rows: int) -> None:
-        """Collect the parameters of a model that are trained."""
+        """Store the model; rows: how often it will be measured."""
         super().__init__()
-        self.weights = nn.ParameterList([p for p in model.parameters() if p.requires_grad])
+        self.model = model
         self.register_buffer("trace", torch.full((rows, 3), math.nan, dtype=torch.float64))
+
+    def state_dict(  # type: ignore[override]
+        self, *arguments: Any, **options: Any
+    ) -> dict[str, Any]:
+        """Return what training changes: weights that require a gradient, and the trace."""
+        kept = {name for name, weight in self.named_parameters() if weight.requires_grad}
+        whole = super().state_dict(*arguments, **options)
+        return {name: value for name, value in whole.items() if name in kept | {"trace"}}
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Take up what `state_dict` returned."""
+        if strict and (names := state_dict.keys() ^ self.state_dict().keys()):
+            raise ValueError(f"a state has {min(names)} too much or too little")
+        return super().load_state_dict(state_dict, strict=False, assign=assign)
+
+    def train(self, mode: bool = True) -> Self:
+        """Leave the model in evaluation mode."""
+        return super().train(False)
 
     @property
     def filled(self) -> int:
@@ -109,7 +130,7 @@ def tune(
             f"method {run.method} chooses among whole texts, so there is nothing to train: "
             f"expected one of {', '.join(MEASURED)}"
         )
-    check_batch(run.training)  # before perplexity is measured
+    check_ranks(run.training, run.tuning.precision)  # before perplexity is measured
     chosen = devices.prepare(job.device)
     model, tokenizer = load(base, job.device)
     tuning, training = run.tuning, run.training
@@ -119,13 +140,12 @@ def tune(
     check_moved(words, known.axes[tuning.axis], run.forms)
     ids, held = _parts(text_parts(tokenizer, read_text(text), tuning.block), tuning, text)
     adapted = _adapted(model, run)
-    # evaluation mode throughout: copies of a block without a word that moves are computed once
     wrapped = build(adapted, tokenizer, words, run.method, run.forms).eval()
     checks = math.ceil(training.steps / (training.validate_every or max(training.steps, 1)))
     watch = _Watch(
         run=run,
         model=wrapped,
-        trained=Adapters(adapted, 1 + checks),
+        trained=Adapters(wrapped, 1 + checks),
         held=held,
         tested=text_parts(tokenizer, read_text(test), tuning.block, tuning.test_blocks),
         action=words_on(words, tokenizer, vocabulary(model), forms=run.forms).action,

@@ -75,7 +75,7 @@ def train(
     """
     configuration = {**asdict(run), **data}  # type: ignore[call-overload]
     checksums = {path.name: sha256(path) for path in inputs}
-    ranks = connect(device)
+    ranks = connect(device, run.training.shard)
     facts = {**configuration, "inputs": checksums}
     if ranks.count > 1:  # the state has a random generator for each rank
         facts["ranks"] = ranks.count

@@ -25,7 +25,7 @@ from equitune.run.memory import chunk_sizes, relieved, set_chunk_sizes
 from equitune.run.optimizers import make_optimizer
 from equitune.run.precision import Updates
 from equitune.run.progress import Progress
-from equitune.run.ranks import Ranks, check_batch, connect, divide, gradients
+from equitune.run.ranks import Ranks, check_ranks, connect, divide, gradients
 
 logger = logging.getLogger(__name__)
 
@@ -115,14 +115,17 @@ def fit(
     """
     generator = seeded(seed)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    ranks = connect(parameters[0].device) if ranks is None else ranks
-    check_batch(settings)
+    ranks = connect(parameters[0].device, settings.shard) if ranks is None else ranks
+    check_ranks(settings, objective.precision)
     if ranks.place:
         torch.manual_seed(seed + (ranks.place << 32))
-    run = _Run(model, settings, objective, generator, ranks)
-    run.resume(ranks.first(state.load) if state else None)
-    clock = Clock(run.history)
+    content = ranks.first(state.load) if state else None
+    if content is not None:
+        model.load_state_dict(content["model"])
     step = ranks.joined(model)
+    run = _Run(model, settings, objective, generator, ranks)  # after the weights are divided
+    run.resume(content)
+    clock = Clock(run.history)
     model.train()
     with Progress(label, settings.steps, start=run.step) as progress:
         while run.step < settings.steps and not run.exhausted():
@@ -132,7 +135,7 @@ def fit(
             if due or run.step == settings.steps:
                 run.history.loss[run.step] = _finite(float(loss), label, run.step)
                 with clock.paused():
-                    run.score()
+                    run.score(step)
                 progress.note(validation=run.history.validation[run.step])
             progress.note(loss=loss)
             progress.advance(run.step)
@@ -174,7 +177,9 @@ class _Run:
         self.model, self.settings, self.objective = model, settings, objective
         self.generator, self.ranks = generator, ranks
         parameters = [p for p in model.parameters() if p.requires_grad]
-        fused = objective.precision != "float16"
+        # torch has no fused SGD of divided weights
+        whole = not (settings.shard and ranks.count > 1)
+        fused = objective.precision != "float16" and (whole or settings.optimizer != "sgd")
         optimizer, self.schedule = make_optimizer(parameters, settings, fused=fused)
         self.updates = Updates(
             optimizer,
@@ -225,19 +230,25 @@ class _Run:
         self.history.examples += len(batch)
         return value
 
-    def score(self) -> None:
-        """Validate, and with patience keep the weights if they are the best so far."""
+    def score(self, joined: Callable[[Callable[[], Tensor]], Tensor]) -> None:
+        """Validate, and with patience keep the weights if they are the best so far.
+
+        Args:
+            joined: what `Ranks.joined` returned.
+        """
         self.model.eval()
-        score = relieved(self.model, self.objective.validate)
+        validate = partial(relieved, self.model, self.objective.validate)
+        score = self.ranks.inside(joined, validate)
         self.history.validation[self.step] = self.ranks.all(score)[0]
         if self.settings.patience and self.best_step() == self.step:
-            state = self.model.state_dict()
+            state = self.ranks.gathered(self.model.state_dict())
             self.best = {k: x.detach().cpu().clone() for k, x in state.items()}
         self.model.train()
 
     def finish(self) -> None:
         """Leave the model in evaluation mode with the weights that it is to keep."""
         self.history.kept = self.step
+        self.ranks.restore()
         if self.best is not None:
             self.model.load_state_dict(self.best)
             self.history.kept = self.best_step()
@@ -261,9 +272,9 @@ class _Run:
         return {
             "step": self.step,
             "position": self.position,
-            "model": self.model.state_dict(),
+            "model": self.ranks.gathered(self.model.state_dict()),
             "chunk_sizes": chunk_sizes(self.model),
-            "updates": self.updates.state_dict(),
+            "updates": self.ranks.gathered(self.updates.state_dict()),
             "schedule": self.schedule.state_dict(),
             "epoch": self.epoch_state,
             "best": self.best,
@@ -272,12 +283,13 @@ class _Run:
         }
 
     def resume(self, content: dict[str, Any] | None) -> None:
-        """Take up what `content` returned; None: start afresh."""
+        """Take up what `content` returned, but for the weights; None: start afresh."""
         if content is None:
             return
-        self.model.load_state_dict(content["model"])
         set_chunk_sizes(self.model, content["chunk_sizes"])
-        self.updates.load_state_dict(content["updates"])
+        optimizer = content["updates"]["optimizer"]
+        own = self.ranks.divided(optimizer, self.updates.optimizer)
+        self.updates.load_state_dict({**content["updates"], "optimizer": own})
         self.schedule.load_state_dict(content["schedule"])
         self.step, self.position = content["step"], content["position"]
         self.epoch_state, self.best = content["epoch"], content["best"]

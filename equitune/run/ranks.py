@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -73,6 +73,21 @@ class Ranks:
         """Return a context in which gradients are not summed yet, for parts before the last."""
         return nullcontext()
 
+    def inside(self, step: Any, function: Callable[[], T]) -> T:
+        """Return what a function returns that runs the model without gradients."""
+        return function()
+
+    def gathered(self, content: T) -> T:
+        """Return a tree of dictionaries and lists with whole tensors in the place of parts."""
+        return content
+
+    def divided(self, state: T, optimizer: torch.optim.Optimizer) -> T:
+        """Return the state of an optimizer as this rank keeps it."""
+        return state
+
+    def restore(self) -> None:
+        """Leave the model as it was before `joined`, with the weights that it has now."""
+
     def total(self, value: Tensor) -> Tensor:
         """Return the sum of a number over the ranks."""
         return value
@@ -100,15 +115,15 @@ class SeveralRanks(Ranks):
         device: of this rank's model.
 
     Raises:
-        ValueError: Accelerate was asked to shard the model, which the loop does not do.
+        ValueError: Accelerate was asked to shard the model, which the loop does itself.
     """
 
     def __init__(self, device: torch.device) -> None:
         """Connect to the other ranks."""
         if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
             raise ValueError(
-                "ACCELERATE_USE_FSDP is set: the training loop keeps a whole model on every rank; "
-                "launch it without FSDP, or shard in a loop of your own (docs/scale.md)"
+                "ACCELERATE_USE_FSDP is set: launch without FSDP and set training.shard to true, "
+                "and the training loop shards the model itself (docs/scale.md)"
             )
         with extra("scale"):
             from accelerate import Accelerator
@@ -123,11 +138,7 @@ class SeveralRanks(Ranks):
 
     def joined(self, model: nn.Module) -> Callable[[Callable[[], Tensor]], Tensor]:
         """Return the model's losses as a module of DDP; see `Ranks.joined`."""
-        if self.place == 0 and any(isinstance(m, BATCH_NORM) for m in model.modules()):
-            logger.info(
-                "BatchNorm normalises by the rows of each rank, and keeps the running statistics "
-                "of rank 0"
-            )
+        self._note_batch_norm(model)
         step: Callable[[Callable[[], Tensor]], Tensor] = self._accelerator.prepare(_Losses(model))
         return step
 
@@ -166,29 +177,84 @@ class SeveralRanks(Ranks):
         for buffer in model.buffers():
             torch.distributed.broadcast(buffer, 0)
 
+    def _note_batch_norm(self, model: nn.Module) -> None:
+        if self.place == 0 and any(isinstance(m, BATCH_NORM) for m in model.modules()):
+            logger.info(
+                "BatchNorm normalises by the rows of each rank, and keeps the running statistics "
+                "of rank 0"
+            )
+
+
+class ShardedRanks(SeveralRanks):
+    """One of several processes, each of which keeps a part of the weights; see `sharding`."""
+
+    def joined(self, model: nn.Module) -> Callable[[Callable[[], Tensor]], Tensor]:
+        """Divide the model's weights; return what gathers them for a loss, see `Ranks.joined`."""
+        from equitune.run import sharding
+
+        self._note_batch_norm(model)
+        step, self._sharding = _Losses(model), sharding
+        self._restore = sharding.shard(step, self._device, self.count)
+        return step
+
+    @contextmanager
+    def alone(self, step: Any) -> Iterator[None]:
+        """Return a context in which gradients are not summed yet; see `Ranks.alone`."""
+        step.set_requires_gradient_sync(False)
+        try:
+            yield
+        finally:
+            step.set_requires_gradient_sync(True)
+
+    def inside(self, step: Any, function: Callable[[], T]) -> T:
+        """Return what a function returns that runs the model, its weights gathered."""
+        value: T = step(function)
+        step.reshard()
+        return value
+
+    def gathered(self, content: T) -> T:
+        """Return whole tensors in the place of parts, on every rank."""
+        whole: T = self._sharding.gathered(content)
+        return whole
+
+    def divided(self, state: Any, optimizer: torch.optim.Optimizer) -> Any:
+        """Return this rank's part of the state of an optimizer of whole weights."""
+        return self._sharding.divided(state, optimizer)
+
+    def restore(self) -> None:
+        """Leave the model whole, on every rank."""
+        self._restore()
+
 
 class _Losses(nn.Module):
-    """A model whose losses are functions without arguments: DDP sees its weights, and no inputs."""
+    """A model whose losses are functions without arguments: DDP and FSDP see weights, no inputs."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, loss: Callable[[], Tensor]) -> Tensor:
-        """Return a loss of the model."""
+    def forward(self, loss: Callable[[], T]) -> T:
+        """Return a loss of the model, or what else a function of it returns."""
         return loss()
 
 
-def connect(device: torch.device) -> Ranks:
-    """Return this process's rank among those that the launcher started."""
-    return SeveralRanks(device) if world.count() > 1 else Ranks()
+def connect(device: torch.device, shard: bool = False) -> Ranks:
+    """Return this process's rank among those that the launcher started.
+
+    Args:
+        device: of this rank's model.
+        shard: several ranks keep a part of the weights each.
+    """
+    if world.count() == 1:
+        return Ranks()
+    return ShardedRanks(device) if shard else SeveralRanks(device)
 
 
-def check_batch(settings: Training) -> None:
-    """Refuse batches that leave a rank without rows.
+def check_ranks(settings: Training, precision: str) -> None:
+    """Refuse batches that leave a rank without rows, and what is not done on parts of weights.
 
     Raises:
-        ValueError: the batch has fewer rows than there are parts.
+        ValueError: the batch has fewer rows than there are parts, or float16 with `shard`.
     """
     ranks, each = world.count(), settings.accumulate
     if settings.batch_size < ranks * each:
@@ -197,6 +263,11 @@ def check_batch(settings: Training) -> None:
         raise ValueError(
             f"batch_size is {settings.batch_size} for {parts}: expected {ranks * each} or more, as "
             "each part of a step needs a row"
+        )
+    if settings.shard and ranks > 1 and precision == "float16":
+        raise ValueError(
+            "training.shard is true with precision float16: expected float32 or bfloat16, as the "
+            "scale of float16 is not agreed on among ranks that each see a part of the gradients"
         )
 
 

@@ -113,6 +113,37 @@ def test_sharded_weights_take_the_steps_of_whole_ones(both):
         torch.testing.assert_close(one["sharded"], alone, **CLOSE)
 
 
+@pytest.mark.parametrize("name", ["plain", "parts", "chunks", "sgd", "half"])
+def test_the_loop_trains_divided_weights_as_whole_ones(both, name):
+    """Of a network with blocks, by AdamW, so that the optimizer has a state of two tensors."""
+    alone = small_ranks.deep(name)
+    for one in both[0]:
+        found = one["divided"][name]
+        assert found["loss"] == pytest.approx(alone["loss"], abs=1e-6 if name != "half" else 1e-3)
+        assert found["validation"] == pytest.approx(alone["validation"], abs=1e-3)
+        close = CLOSE if name != "half" else {"atol": 2e-2, "rtol": 0}
+        torch.testing.assert_close(found["weights"], alone["weights"], **close)
+        assert found["kinds"] == alone["kinds"]
+        assert found["held"] < 0.6 * alone["held"]
+
+
+def test_a_killed_training_of_divided_weights_ends_with_the_same_bits(both):
+    for one in both[0]:
+        whole, resumed = one["divided"]["whole"], one["divided"]["resumed"]
+        assert resumed["resumed_at"] == 4
+        assert resumed["loss"] == whole["loss"]
+        for key, weight in whole["weights"].items():
+            assert torch.equal(weight, resumed["weights"][key]), key
+
+
+def test_patience_keeps_the_best_of_divided_weights(both):
+    alone = small_ranks.deep("patient")
+    assert 0 < alone["kept"] < small_ranks.STEPS
+    for one in both[0]:
+        assert one["divided"]["patient"]["kept"] == alone["kept"]
+        torch.testing.assert_close(one["divided"]["patient"]["weights"], alone["weights"], **CLOSE)
+
+
 def test_what_ranks_say(both):
     first, second = both[1]
     assert first["stopped"].startswith("training: another rank is asked to stop, at step 3 of 9")
@@ -122,6 +153,8 @@ def test_what_ranks_say(both):
             "batch_size is 3 for 2 ranks of 2 parts: expected 4 or more, as each part of a step "
             "needs a row"
         )
+        assert said["again"].startswith("the weights of this model were divided among the ranks be")
+        assert said["float16"].startswith("training.shard is true with precision float16: expected")
         assert "a step of several ranks is not done again with fewer copies" in said["full"]
 
 
@@ -143,7 +176,7 @@ def test_weighted_losses_of_parts_add_up_to_the_loss_of_the_batch(pieces):
 
 def test_more_parts_than_rows_are_one_line():
     with pytest.raises(ValueError, match="batch_size is 3 for 4 parts: expected 4 or more"):
-        ranks.check_batch(small_ranks.plan(batch_size=3, accumulate=4))
+        ranks.check_ranks(small_ranks.plan(batch_size=3, accumulate=4), "float32")
 
 
 def test_synchronised_batch_norm_is_batch_norm_in_evaluation(both):
@@ -158,7 +191,7 @@ def test_synchronised_batch_norm_is_batch_norm_in_evaluation(both):
 
 def test_a_sharding_launcher_is_refused(monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(ValueError, match="the training loop keeps a whole model on every rank"):
+    with pytest.raises(ValueError, match=r"launch without FSDP and set training\.shard to true"):
         ranks.SeveralRanks(torch.device("cpu"))
 
 
