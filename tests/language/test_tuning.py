@@ -1,11 +1,15 @@
 """Equi-tuning of a language model: fair after every step, better on its text, resumed."""
 
+import dataclasses
 import json
 import re
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from equitune.config import Adapter, LanguageTuning, Training
@@ -120,3 +124,40 @@ def test_a_method_that_trains_nothing_is_one_line(folder):
     with pytest.raises(ValueError, match="method equizero chooses among whole texts, so there is"):
         tune(folder, "equizero")
     assert not (folder / "tuned").exists()
+
+
+@pytest.mark.slow
+def test_two_ranks_tune_the_same_adapters_with_divided_weights(folder, root):
+    """The weights of the model, and not of its adapters alone, are divided and gathered."""
+    found = []
+    for shard in (False, True):
+        output = folder / f"shard {shard}"
+        plan = dataclasses.replace(PLAN, shard=shard)
+        settings = json.dumps(dataclasses.asdict(dataclasses.replace(SETTINGS, training=plan)))
+        command = [sys.executable, "-m", "equitune", "--ranks", "2", "language", "tune"]
+        command += ["--base", folder, "--model", "tiny", "--method", "equi", "--task", "respect"]
+        command += ["--lexicon", folder / "gender.yaml", "--prompts", folder / "prompts.yaml"]
+        command += ["--text", folder / "text.txt", "--test", folder / "test.txt", "--seed", "0"]
+        command += ["--tuning", settings, "--device", "cpu", "--output", output / "manifest.json"]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        table = pd.read_csv(output / "tuning.csv")
+        assert (table["counterfactual_tv"] < 1e-9).all()
+        found.append((load_file(output / "adapter_model.safetensors"), table["perplexity"]))
+    (whole, curve), (divided, other) = found
+    torch.testing.assert_close(divided, whole, atol=1e-6, rtol=0)
+    assert list(other) == pytest.approx(list(curve), rel=1e-6)
+    assert curve.iloc[-1] < curve.iloc[0]
+
+
+def test_a_state_holds_the_adapters_alone_and_takes_no_other(folder):
+    torch.manual_seed(0)
+    kept = tuning.Adapters(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)), 3)
+    kept.model[0].requires_grad_(False)
+    state = kept.state_dict()
+    assert set(state) == {"model.1.weight", "model.1.bias", "trace"}
+    kept.load_state_dict({key: torch.ones_like(x) for key, x in state.items()})
+    assert float(kept.model[1].weight.detach().sum()) == 2
+    assert not kept.train().model.training
+    with pytest.raises(ValueError, match=r"a state has model\.0\.bias too much or too little"):
+        kept.load_state_dict({**state, "model.0.bias": torch.zeros(2)})
