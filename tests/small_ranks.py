@@ -176,7 +176,8 @@ class Blocks(nn.Module):
     def __init__(self, *layers):
         super().__init__()
         self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(12, 12), nn.Tanh()) for _ in range(3))
-        self.last = nn.Sequential(*layers, nn.Linear(12, 1))
+        # as networks for images are, which are cut in two
+        self.last = torch.fx.symbolic_trace(nn.Sequential(*layers, nn.Linear(12, 1)))
 
     def forward(self, x):
         for block in self.blocks:

@@ -61,8 +61,11 @@ class _Before:
         """Note its class, its parameters, its other attributes and what is hooked to it."""
         self.module, self.kind = module, type(module)
         self.weights, self.known = dict(module._parameters), set(vars(module))
-        hooked = {name: value for name, value in vars(module).items() if name.endswith("hooks")}
-        self.hooks = {name: value.copy() for name, value in hooked.items()}
+        self.hooks = {
+            name: value.copy()
+            for name, value in vars(module).items()
+            if name.endswith("hooks") and isinstance(value, dict)
+        }
 
     def give_up(self) -> None:
         """Free the whole weights, of which each rank has its part now."""
