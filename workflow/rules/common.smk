@@ -53,9 +53,8 @@ LANGUAGE = LanguagePlan(CONFIG.language, REGISTRY)
 CLONE = (ROOT / "Snakefile").is_file()
 NOTED = Path(ROOT if CLONE and os.access(ROOT, os.W_OK) else "") / ".snakemake/equitune"
 COMMANDS = Commands(CONFIG)
-CODE = Code(
-    NOTED / "code.json"
-)  # in the params of each rule: other code makes its results stale
+# its hashes stand in the params of each rule: other code makes its results stale
+CODE = Code(NOTED / "code.json")
 WHEELS = (IMAGE.wheels, LANGUAGE.wheels)
 NOTES = [note for wheels in WHEELS for note in wheels.notes]
 PUBLISHED = str(RESOURCES / "published.csv")
