@@ -133,7 +133,10 @@ def test_the_wheel_has_the_package_and_the_resources(root, built):
 
     with zipfile.ZipFile(built[1]) as wheel:
         found = {name for name in wheel.namelist() if ".dist-info/" not in name}
+        launcher = wheel.getinfo("equitune/plan/equitune.sh")
+    assert launcher.external_attr >> 16 & 0o111 == 0o111  # pip lets it be executed
     expected = files(root / "equitune", "*.py", "equitune") | {"equitune/py.typed"}
+    expected |= {launcher.filename}
     expected |= {"equitune/_resources/config.yaml"}  # the default run, whose names options take
     assert found == expected | files(root / "resources", "*", "equitune/_resources")
 
