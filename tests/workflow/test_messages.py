@@ -30,7 +30,7 @@ def test_published_weights_come_from_a_mirror_and_are_checked(snakemake, small, 
     mirror.mkdir(parents=True)
     file = mirror / "resnet18-f37072fd.pth"
     torch.save(torchvision.models.resnet18().state_dict(), file)
-    small["image"]["weights"] = "imagenet"
+    small["image"] |= {"architectures": ["resnet18"], "weights": "imagenet"}
     small["retrieve"] = {"mirror": str(mirror.parent)}
     target = "results/weights/resnet18.pth"
     done = snakemake(tmp_path, "--cores", "1", "--retries", "0", target, settings=small)
