@@ -102,41 +102,50 @@ def flatten(tree: ActionTree | None, value: Any, name: str, *, every: bool = Fal
         TypeError: a value is of another kind than the tree.
         ValueError: entries are missing or too many, or a tensor has no action.
     """
-    names: list[str] = []
-    actions: list[Action | None] = []
-    values: list[Any] = []
+    found = _Found([], [], [])
+    structure = _take(tree, value, name, every, found)
+    return Flat(structure, tuple(found.names), tuple(found.actions), tuple(found.values))
 
-    def take(tree: Any, value: Any, name: str) -> Structure:
-        if value is None or tree is None or isinstance(tree, Action):
-            names.append(name)
-            actions.append(None if value is None else tree)
-            values.append(value)
-            return Structure()
-        found = entries_of(value)
-        if found is None or isinstance(tree, Mapping) != isinstance(found, dict):
-            raise TypeError(f"{name} is {shown(value)}: expected {shown(tree)}")
-        if isinstance(found, list):
-            if len(found) != len(tree):
-                raise ValueError(f"{name} is {shown(value)}: expected {shown(tree)}")
-            trees = enumerate(zip(tree, found, strict=True))
-            parts = tuple(take(t, x, f"{name}[{place}]") for place, (t, x) in trees)
-            return Structure(type(value), (), parts)
-        if not tree.keys() <= found.keys():
+
+class _Found(NamedTuple):
+    """What `Flat` holds, while it is collected."""
+
+    names: list[str]
+    actions: list[Action | None]
+    values: list[Any]
+
+
+# no function inside `flatten`: one that calls itself would keep its values until the garbage
+# collector runs, all inputs and outputs of a model
+def _take(tree: Any, value: Any, name: str, every: bool, into: _Found) -> Structure:
+    """Collect the values of a tree, and return how they are nested; see `flatten`."""
+    if value is None or tree is None or isinstance(tree, Action):
+        into.names.append(name)
+        into.actions.append(None if value is None else tree)
+        into.values.append(value)
+        return Structure()
+    found = entries_of(value)
+    if found is None or isinstance(tree, Mapping) != isinstance(found, dict):
+        raise TypeError(f"{name} is {shown(value)}: expected {shown(tree)}")
+    if isinstance(found, list):
+        if len(found) != len(tree):
             raise ValueError(f"{name} is {shown(value)}: expected {shown(tree)}")
-        named = {}
-        for key, x in found.items():
-            place = f"{name}[{key!r}]"
-            if key in tree:
-                named[key] = take(tree[key], x, place)
-            elif every:
-                refuse_tensors(x, place)
-                named[key] = take(None, x, place)
-            elif is_dataclass(value):
-                named[key] = take(None, None, place)
-        return Structure(type(value), tuple(named), tuple(named.values()))
-
-    structure = take(tree, value, name)
-    return Flat(structure, tuple(names), tuple(actions), tuple(values))
+        trees = enumerate(zip(tree, found, strict=True))
+        parts = tuple(_take(t, x, f"{name}[{place}]", every, into) for place, (t, x) in trees)
+        return Structure(type(value), (), parts)
+    if not tree.keys() <= found.keys():
+        raise ValueError(f"{name} is {shown(value)}: expected {shown(tree)}")
+    named = {}
+    for key, x in found.items():
+        place = f"{name}[{key!r}]"
+        if key in tree:
+            named[key] = _take(tree[key], x, place, every, into)
+        elif every:
+            refuse_tensors(x, place)
+            named[key] = _take(None, x, place, every, into)
+        elif is_dataclass(value):
+            named[key] = _take(None, None, place, every, into)
+    return Structure(type(value), tuple(named), tuple(named.values()))
 
 
 def bind(

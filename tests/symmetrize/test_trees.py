@@ -1,5 +1,8 @@
 """Several inputs and outputs, nested, by name, optional: each as the plain loop over g."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from small_trees import KEEP, ROTATE, TREES, Heads, entries, images, loop, same
@@ -27,6 +30,22 @@ def test_outputs_and_gradients_are_those_of_a_plain_loop_from_one_pass(kind, chu
         for a, b in (entries(y), expected)
     ]
     same(*grads)
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_what_a_call_took_and_gave_is_gone_without_the_garbage_collector(kind):
+    model, x = EquiTuned(Heads(kind).double(), ROTATE, TREES[kind]), images()
+    model(x)  # the first call tries rows, too
+    gc.collect()
+    gc.disable()
+    try:
+        y = model(x)
+        sum(each.sum() for each in entries(y)).backward()
+        kept = [weakref.ref(each) for each in (x, *entries(y))]
+        del x, y
+        assert [each() for each in kept] == [None] * len(kept)
+    finally:
+        gc.enable()
 
 
 def test_what_a_dictionary_does_not_name_is_left_out():
