@@ -23,6 +23,8 @@ from equitune.io.places import check_file
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from equitune.io.tensors import Parts
+
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 NAMED = 3  # keys of each kind in a message
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -152,44 +154,37 @@ def configuration_hash(configuration: Mapping[str, Any]) -> str:
 
 def save_tensors(
     path: str | os.PathLike[str],
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor | Parts],
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Write tensors and JSON-able metadata as safetensors: atomic, the same bytes every time.
 
     Args:
         path: the file to write.
-        tensors: tensors of any device by name; those that share memory are stored separately.
+        tensors: tensors of any device by name; those that share memory are stored separately, and
+            `Parts` are made while they are written.
         metadata: facts that `load_tensors` gives back.
 
     Raises:
         ValueError: something cannot be written, as it is quantized, sparse or on the meta device.
     """
-    import torch
-    from safetensors.torch import save
-
     from equitune.io.storable import check_storable
+    from equitune.io.tensors import Parts, write
 
-    check_storable(tensors, str(path))
+    whole = {name: each for name, each in tensors.items() if not isinstance(each, Parts)}
+    check_storable(whole, str(path))
 
     # one key: safetensors writes several in an order that changes from call to call
     text = json.dumps(metadata or {}, sort_keys=True, allow_nan=False)
-    copies = {
-        name: tensor.detach()
-        .resolve_conj()
-        .resolve_neg()
-        .to("cpu", copy=True, memory_format=torch.contiguous_format)
-        for name, tensor in tensors.items()
-    }
-    data = save(copies, {"metadata": text})
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(data)
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        write(file, tensors, {"metadata": text})
 
 
 def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors, on the CPU, and the metadata that `save_tensors` wrote.
 
-    A safetensors file from elsewhere has its own metadata, or none: {}.
+    Values stay in the file until they are looked at, and the file may be replaced meanwhile. A
+    safetensors file from elsewhere has its own metadata, or none: {}.
 
     Raises:
         FileNotFoundError: there is no such file.
