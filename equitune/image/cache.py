@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from equitune.actions import Action
-from equitune.image.data import PARTS, Images, image_action, load_dataset
+from equitune.image.data import PARTS, Images, Lazy, image_action, load_dataset
 from equitune.io.files import load_tensors, save_tensors
 
 KIND = "orbit features"
@@ -27,8 +27,36 @@ FACTS = ("dataset", "network", "options", "size", "upsample", "pooled", "weights
 
 def keys(images: Images) -> list[str]:
     """Return for each image what it is known by: 32 hexadecimal digits of its pixels' SHA-256."""
-    pixels = images.pixels.cpu().contiguous().numpy()
-    return [hashlib.sha256(each.tobytes()).hexdigest()[: 2 * DIGITS] for each in pixels]
+    parts = (part.pixels.cpu().contiguous().numpy() for part in images.parts())
+    return [hashlib.sha256(each).hexdigest()[: 2 * DIGITS] for part in parts for each in part]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Features of some of the images, which stay in their file until a batch of them is taken.
+
+    Attributes:
+        features: (copies, n, channels, positions).
+        rows: of the n, those meant, (images,), on the same device.
+    """
+
+    features: Tensor
+    rows: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As a tensor's: (copies, images, channels, positions)."""
+        return len(self.features), len(self.rows), *self.features.shape[2:]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the features are."""
+        return self.features.device
+
+    def __getitem__(self, places: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the features of copies and images, as a tensor does."""
+        copies, images = places
+        return self.features[copies, self.rows[images]]
 
 
 @dataclass(frozen=True)
@@ -54,24 +82,28 @@ class Orbits:
         """How the group moves the images."""
         return image_action(self.group)
 
-    def upright(self, images: Images) -> Tensor:
+    def upright(self, images: Images) -> Rows:
         """Return the features (1, images, channels, positions) of images as they are."""
-        return self.of(images)[[self.action.group.identity]]
+        identity = self.action.group.identity
+        return self.of(images, slice(identity, identity + 1))
 
-    def of(self, images: Images) -> Tensor:
+    def of(self, images: Images, copies: slice = slice(None)) -> Rows:
         """Return the features (|G|, images, channels, positions) of images, on their device.
 
         Raises:
             ValueError: an image is not there.
         """
         try:
-            rows = [self.rows[key] for key in keys(images)]
+            rows = torch.tensor([self.rows[key] for key in keys(images)], dtype=torch.long)
         except KeyError as error:
             raise ValueError(
                 f"{self.path} has no features of an image of {self.facts['dataset']} "
                 f"({error.args[0]}): remove it and run again"
             ) from None
-        return self.features[:, torch.tensor(rows, dtype=torch.long)].to(images.pixels.device)
+        found, device = self.features[copies], images.labels.device
+        if device.type == "cpu":
+            return Rows(found, rows)
+        return Rows(found[:, rows].to(device), torch.arange(len(rows), device=device))
 
     def check(self, facts: Mapping[str, Any]) -> None:
         """Check that the features are those that a model needs.
@@ -89,20 +121,25 @@ class Orbits:
 
 def distinct(datasets: Sequence[Path]) -> tuple[Images, list[str]]:
     """Return every image that occurs in a part of one of the datasets once, and their keys."""
-    found: dict[str, tuple[Tensor, Tensor]] = {}
+    found: dict[str, tuple[Images, int]] = {}
     for path in datasets:
         parts, _ = load_dataset(path)
         for images in (parts[name] for name in PARTS):
             for row, key in enumerate(keys(images)):
-                found.setdefault(key, (images.pixels[row], images.labels[row]))
-    pixels, labels = zip(*found.values(), strict=True)
-    return Images(torch.stack(pixels), torch.stack(labels)), list(found)
+                found.setdefault(key, (images, row))
+    where = list(found.values())
+
+    def make(places: Tensor) -> Tensor:
+        return torch.stack([where[place][0].pixels[where[place][1]] for place in places.tolist()])
+
+    labels = torch.stack([images.labels[row] for images, row in where])
+    return Lazy(make, torch.arange(len(where)), labels), list(found)
 
 
 def save(path: Path, features: Tensor, known: Sequence[str], group: str, **facts: Any) -> None:
     """Write features (|G|, n, channels, positions) of the images with these keys as safetensors."""
     places = torch.tensor([list(bytes.fromhex(key)) for key in known], dtype=torch.uint8)
-    tensors = {"features": features.cpu().contiguous(), "keys": places}
+    tensors = {"features": features, "keys": places}
     save_tensors(path, tensors, {"kind": KIND, "group": group, **facts})
 
 

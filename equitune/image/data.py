@@ -6,7 +6,7 @@ sources.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from equitune.actions import Action
 from equitune.config.image_groups import IMAGE_GROUPS
 from equitune.io.files import load_tensors, save_tensors
 from equitune.io.names import nearest
+from equitune.io.tensors import Parts
 
 PARTS = ("train", "validation", "test")
 SIDES = ("pixels", "labels")
 KIND = "image dataset"
 KIND_TRANSFORMED = "group-transformed image dataset"
-CHUNK = 256  # images moved at once: a copy for each group element is held in between
+CHUNK = 256  # images made at once, where a copy for each group element may be held in between
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,52 @@ class Images:
     def to(self, device: torch.device | str) -> Images:
         """Return the images on a device."""
         return Images(self.pixels.to(device), self.labels.to(device))
+
+    def parts(self, size: int | None = None) -> Iterator[Images]:
+        """Yield the images, at most that many at once; None: `CHUNK`."""
+        step = size or CHUNK
+        for start in range(0, len(self), step):
+            yield self[start : start + step]
+
+    def lazy(self) -> Images:
+        """Return the images so that rows of them are no copies."""
+        return Lazy(self.pixels.__getitem__, torch.arange(len(self)), self.labels)
+
+    def moved(self, action: Action, by: Tensor | int) -> Images:
+        """Return the images moved by an element, or each by its own, (n,), when looked at."""
+
+        def move(rows: Tensor) -> Tensor:
+            return action(by if isinstance(by, int) else by[rows], self[rows].pixels)
+
+        return Lazy(move, torch.arange(len(self)), self.labels)
+
+
+class Lazy(Images):
+    """Images that are made when they are looked at: in parts, few are in memory at once.
+
+    Args:
+        make: places (m,) in a source to pixels (m, channels, height, width).
+        places: of these images in the source, (n,).
+        labels: (n,).
+    """
+
+    def __init__(self, make: Callable[[Tensor], Tensor], places: Tensor, labels: Tensor) -> None:
+        """Store what makes the images."""
+        object.__setattr__(self, "labels", labels)  # of a frozen dataclass
+        self._make, self._places = make, places
+
+    @property
+    def pixels(self) -> Tensor:
+        """Make all of the images, anew at every call."""
+        return torch.cat([self._make(places) for places in torch.split(self._places, CHUNK)])
+
+    def __getitem__(self, rows: Tensor | slice | Sequence[int]) -> Images:
+        """Return the images at the rows, not yet made."""
+        return Lazy(self._make, self._places[rows], self.labels[rows])
+
+    def lazy(self) -> Images:
+        """Return the images, whose rows are no copies."""
+        return self
 
 
 def image_action(name: str) -> Action:
@@ -102,7 +149,7 @@ def build_dataset(
         subset: for trial runs, at most that many random images of each part.
 
     Returns:
-        "train", "validation" and "test", each in the order in which its images came.
+        "train", "validation" and "test", each in the order in which its images came, `Lazy`.
 
     Raises:
         ValueError: the fraction or the subset is out of range, or a part would be empty.
@@ -113,7 +160,6 @@ def build_dataset(
         raise ValueError(f"subset is {subset}: expected a positive number of images, or none")
     generator = torch.Generator().manual_seed(seed)
     held_out = stratified(train.labels, validation_fraction, generator)
-    # rows before pixels: what a subset leaves out is never copied
     rows = {
         "train": (train, (~held_out).nonzero().flatten()),
         "validation": (train, held_out.nonzero().flatten()),
@@ -129,7 +175,7 @@ def build_dataset(
         if subset is not None:
             chosen = torch.randperm(len(places), generator=generator)[:subset].sort().values
             places = places[chosen]
-        dataset[name] = images[places]
+        dataset[name] = images.lazy()[places]
     return dataset
 
 
@@ -145,11 +191,9 @@ def save_dataset(
         **facts: JSON-able; dataset=, its name, seed= and size= at least. Classes and counts are
             added.
     """
-    tensors = {
-        f"{name}.{side}": getattr(images, side)
-        for name, images in dataset.items()
-        for side in SIDES
-    }
+    tensors: dict[str, Tensor | Parts] = {}
+    for name, images in dataset.items():
+        tensors |= {f"{name}.{side}": each for side, each in _written(images).items()}
     counts = {name: len(images) for name, images in dataset.items()}
     about = {"kind": KIND, **facts, "classes": list(classes), "counts": counts}
     save_tensors(path, tensors, about)
@@ -180,12 +224,12 @@ def transform(images: Images, action: Action, seed: int) -> tuple[Images, Tensor
         seed: decides the elements.
 
     Returns:
-        The moved images and their elements (n,) int64.
+        The moved images, `Lazy`, and their elements (n,) int64.
 
     Raises:
         ValueError: the images are not square, and the group has quarter turns.
     """
-    height, width = images.pixels.shape[-2:]
+    height, width = images[:1].pixels.shape[-2:]
     if height != width and isinstance(action, actions.Rotate90 | actions.RotateFlip):
         raise ValueError(
             f"{type(action).__name__} cannot turn images of height {height} and width {width}: "
@@ -193,8 +237,8 @@ def transform(images: Images, action: Action, seed: int) -> tuple[Images, Tensor
         )
     generator = torch.Generator().manual_seed(seed)
     elements = torch.randint(action.group.order, (len(images),), generator=generator)
-    chunks = zip(torch.split(elements, CHUNK), torch.split(images.pixels, CHUNK), strict=True)
-    return Images(torch.cat([action(g, x) for g, x in chunks]), images.labels), elements
+
+    return images.moved(action, elements), elements
 
 
 def save_transformed(path: Path, images: Images, elements: Tensor, **facts: Any) -> None:
@@ -206,7 +250,7 @@ def save_transformed(path: Path, images: Images, elements: Tensor, **facts: Any)
         elements: likewise, (n,).
         **facts: JSON-able; dataset=, group= and seed= at least.
     """
-    tensors = {"pixels": images.pixels, "labels": images.labels, "elements": elements}
+    tensors = {**_written(images), "elements": elements}
     save_tensors(path, tensors, {"kind": KIND_TRANSFORMED, **facts})
 
 
@@ -220,6 +264,14 @@ def load_transformed(path: Path) -> tuple[Images, Tensor, dict[str, Any]]:
     names = {*SIDES, "elements"}
     tensors, facts = _load(path, KIND_TRANSFORMED, names, "equitune image transform")
     return Images(tensors["pixels"], tensors["labels"]), tensors["elements"], facts
+
+
+def _written(images: Images) -> dict[str, Tensor | Parts]:
+    """Return the tensors of a file of images, of which a part is in memory at once."""
+    first = images[:1].pixels
+    shape = (len(images), *first.shape[1:])
+    pixels = Parts(shape, first.dtype, (part.pixels for part in images.parts()))
+    return dict(zip(SIDES, (pixels, images.labels), strict=True))
 
 
 def _load(

@@ -246,7 +246,7 @@ def _steps(
     groupless = run.group == IDENTITY
     action = Trivial(CyclicGroup(1)) if groupless else image_action(run.group)
 
-    def orbits(images: Images) -> Tensor | None:
+    def orbits(images: Images) -> cache.Rows | None:
         if known is None:
             return None
         return known.upright(images) if groupless else known.of(images)

@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from equitune.image import cache
 from equitune.image.data import Images, image_action, load_dataset
-from equitune.image.features import BATCH, orbit_features
+from equitune.image.features import BATCH, joined, orbit_features
 from equitune.image.run import ImageDesign
 from equitune.image.saved import DATA, build_model, start_from
 from equitune.io.files import sha256
@@ -46,12 +44,12 @@ def extract(
     backbone = classifier.backbone.eval().to(chosen)
     images, known = cache.distinct(datasets)
     action = image_action(group)
-    parts = [
-        orbit_features(backbone, part, action, list(action.group.elements)).cpu()
-        for part in _shown(images.to(chosen), f"features of {about['dataset']}")
-    ]
+    parts = (
+        orbit_features(backbone, part.to(chosen), action, list(action.group.elements)).cpu()
+        for part in _shown(images, f"features of {about['dataset']}")
+    )
     facts = feature_facts(run, {**data, "weights": sha256(weights)})
-    cache.save(output, torch.cat(parts, dim=1), known, group, **facts)
+    cache.save(output, joined(parts, len(images)), known, group, **facts)
 
 
 def features_for(
@@ -92,6 +90,6 @@ def feature_facts(run: ImageDesign, data: Mapping[str, Any]) -> dict[str, Any]:
 def _shown(images: Images, label: str) -> Iterator[Images]:
     """Yield images part by part, and show how far it is."""
     with Progress(label, len(images)) as progress:
-        for start in range(0, len(images), BATCH):
-            yield images[start : start + BATCH]
-            progress.advance(min(start + BATCH, len(images)))
+        for place, part in enumerate(images.parts(BATCH)):
+            yield part
+            progress.advance(place * BATCH + len(part))

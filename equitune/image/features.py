@@ -6,13 +6,15 @@ another order, M(g hx) = M((gh)x), so augmentation and evaluation on moved image
 through the backbone either.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 
 import torch
 from torch import Tensor
 
 from equitune.actions import Action
 from equitune.image.backbones import Backbone
+from equitune.image.cache import Rows
 from equitune.image.data import Images
 from equitune.image.models import Classifier
 from equitune.run.precision import precise
@@ -78,7 +80,7 @@ def from_orbits(
     images: Images,
     action: Action,
     augment: bool,
-    orbits: Tensor | None = None,
+    orbits: Tensor | Rows | None = None,
 ) -> Callable[[Tensor], Tensor]:
     """Return a function from rows (batch,) to logits (batch, classes) that runs only the head.
 
@@ -95,7 +97,7 @@ def from_orbits(
         needed = takes_copies(model) or augment
         elements = list(action.group.elements) if needed else [identity]
         orbits = orbit_features(model.backbone, images, action, elements)
-    known = orbits
+    known: Tensor | Rows = orbits
 
     def logits(rows: Tensor) -> Tensor:
         moved = draw(action, len(rows)) if augment else torch.full((len(rows),), identity)
@@ -105,7 +107,7 @@ def from_orbits(
 
 
 def moved_logits(
-    model: Classifier, orbits: Tensor, action: Action, rows: Tensor, moved: Tensor
+    model: Classifier, orbits: Tensor | Rows, action: Action, rows: Tensor, moved: Tensor
 ) -> Tensor:
     """Return logits (batch, classes) of images at rows (batch,), each moved by an element.
 
@@ -120,7 +122,7 @@ def moved_logits(
     group = action.group
     # the copies that the model takes of hx: gh for every g, or h alone
     copies = torch.tensor(group.table)[:, moved.cpu()] if takes_copies(model) else moved[None]
-    if len(orbits) == 1 and not takes_copies(model):
+    if orbits.shape[0] == 1 and not takes_copies(model):
         copies = torch.zeros_like(copies)
     return model.from_orbit(orbits[copies.to(orbits.device), rows.to(orbits.device)])
 
@@ -140,12 +142,23 @@ def orbit_features(
     Returns:
         (elements, n, channels, positions).
     """
-    size = at_once(backbone, images.pixels.device)
-    parts = [
-        torch.stack([backbone(as_input(action(g, pixels))) for g in elements])
-        for pixels in torch.split(images.pixels, size)
-    ]
-    return torch.cat(parts, dim=1)
+
+    def copies(pixels: Tensor) -> Tensor:
+        return torch.stack([backbone(as_input(action(g, pixels))) for g in elements])
+
+    size = at_once(backbone, images.labels.device)
+    return joined((copies(part.pixels) for part in images.parts(size)), len(images))
+
+
+def joined(parts: Iterator[Tensor], count: int) -> Tensor:
+    """Join parts (copies, m, …) as they come to (copies, count, …), each gone before the next."""
+    first = next(parts)
+    whole = first.new_empty(len(first), count, *first.shape[2:])
+    begin = 0
+    for part in chain([first], parts):
+        whole[:, begin : begin + part.shape[1]] = part
+        begin += part.shape[1]
+    return whole
 
 
 def takes_copies(model: Classifier) -> bool:

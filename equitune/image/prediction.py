@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from equitune.actions import Action
+from equitune.image.cache import Rows
 from equitune.image.data import Images
 from equitune.image.features import BATCH, as_input, at_once, moved_logits, orbit_features
 from equitune.image.models import Classifier
@@ -15,11 +16,10 @@ from equitune.run.memory import relieved
 def logits_of(model: Classifier, images: Images) -> Tensor:
     """Return the logits of every image: (n, classes), computed in float32."""
     model.eval()
-    size = at_once(model.backbone, images.pixels.device)
+    size = at_once(model.backbone, images.labels.device)
     with torch.inference_mode():
         parts = [
-            relieved(model, partial(model, as_input(pixels)))
-            for pixels in torch.split(images.pixels, size)
+            relieved(model, partial(model, as_input(part.pixels))) for part in images.parts(size)
         ]
     return torch.cat(parts)
 
@@ -29,7 +29,7 @@ def predict(model: Classifier, images: Images) -> Tensor:
     return logits_of(model, images).argmax(1)
 
 
-def cached_logits(model: Classifier, orbits: Tensor, action: Action) -> Tensor:
+def cached_logits(model: Classifier, orbits: Tensor | Rows, action: Action) -> Tensor:
     """Return logits (|G|, n, classes) of every copy of images, from their orbits' features.
 
     Args:
@@ -57,14 +57,12 @@ def orbit_logits(model: Classifier, images: Images, action: Action) -> Tensor:
         images: n of them.
         action: how the group moves them.
     """
-    if model.chooses_by_input:
-        copies = [Images(action(g, images.pixels), images.labels) for g in action.group.elements]
-        return torch.stack([logits_of(model, each) for each in copies])
-    model.eval()
     elements = list(action.group.elements)
+    if model.chooses_by_input:
+        return torch.stack([logits_of(model, images.moved(action, g)) for g in elements])
+    model.eval()
     parts = []
-    for pixels in torch.split(images.pixels, at_once(model.backbone, images.pixels.device)):
-        part = Images(pixels, torch.empty(0))
+    for part in images.parts(at_once(model.backbone, images.labels.device)):
         orbits = orbit_features(model.backbone, part, action, elements)
         parts.append(cached_logits(model, orbits, action))
     return torch.cat(parts, dim=1)

@@ -21,7 +21,7 @@ from torch import Tensor
 from equitune.compat import extra
 from equitune.config import ImageSource
 from equitune.config.image_kinds import IMAGE_KINDS
-from equitune.image.data import Images, stratified
+from equitune.image.data import Images, Lazy, stratified
 from equitune.image.decoding import decode, prepare
 from equitune.image.listed import SUFFIX, read_listing
 from equitune.image.tree import EXPECTED, Place, classes_of, files_of, parts_of, tell_left_out
@@ -54,6 +54,10 @@ def read_source(
         archive: the retrieved file, for the kinds that have one.
         seed: splits a folder that has no test part.
         name: of the dataset in the configuration, for messages.
+
+    Returns:
+        Images to learn from, images to test on, and the classes' names. Where there can be many,
+        the images are `Lazy`.
 
     Raises:
         FileNotFoundError: the archive or the folder does not exist.
@@ -112,7 +116,8 @@ def read_digits(size: int) -> Split:
 
     digits = load_digits()
     scans = np.round(digits.images * (255 / 16)).astype(np.uint8)
-    images = Images(_prepared(scans, size), torch.from_numpy(digits.target).long())
+    lazy = _scanned(scans, torch.from_numpy(digits.target).long(), size)
+    images = Images(lazy.pixels, lazy.labels)
     generator = torch.Generator().manual_seed(DIGITS_SEED)
     is_test = stratified(images.labels, TEST_FRACTION, generator)
     return images[~is_test], images[is_test], tuple(str(name) for name in digits.target_names)
@@ -143,9 +148,7 @@ def read_cifar10(archive: Path, size: int) -> Split:
                 f"{archive} is not the published CIFAR-10: expected {cifar10.filename} with md5 "
                 f"{cifar10.tgz_md5}: retrieve it again"
             ) from error
-    train, test = (
-        Images(_prepared(half.data, size), torch.tensor(half.targets)) for half in halves
-    )
+    train, test = (_scanned(half.data, torch.tensor(half.targets), size) for half in halves)
     return train, test, tuple(halves[0].classes)
 
 
@@ -249,16 +252,20 @@ def _split(
                     f"{place.known_as}: class {name} has no image left for the {part} part: add "
                     "some, or remove the class"
                 )
-    images = Images(pixels, labels)
+    images = Images(pixels, labels).lazy()
     return images[~is_test], images[is_test], classes
 
 
-def _prepared(scans: NDArray[np.uint8], size: int) -> Tensor:
-    """Prepare square scans (n, height, width) or (n, height, width, 3): (n, 3, size, size)."""
-    pixels = torch.empty(len(scans), 3, size, size, dtype=torch.uint8)
-    for row, scan in enumerate(scans):
-        pixels[row] = prepare(Image.fromarray(scan).convert("RGB"), size, "center")
-    return pixels
+def _scanned(scans: NDArray[np.uint8], labels: Tensor, size: int) -> Images:
+    """Return square scans (n, height, width) or (n, height, width, 3), prepared one by one."""
+
+    def prepared(places: Tensor) -> Tensor:
+        pixels = torch.empty(len(places), 3, size, size, dtype=torch.uint8)
+        for row, place in enumerate(places.tolist()):
+            pixels[row] = prepare(Image.fromarray(scans[place]).convert("RGB"), size, "center")
+        return pixels
+
+    return Lazy(prepared, torch.arange(len(labels)), labels)
 
 
 # by kind: of a source, its file or folder if it has one, the seed and the name of the dataset
