@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,12 @@ def read_text(path: Path) -> str:
             f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8: save the file as UTF-8"
         ) from None
     return re.sub("\r\n?", "\n", text)
+
+
+def lines_of(text: str) -> Iterator[str]:
+    r"""Yield the lines of a text one at a time, each with its \n, as a file does."""
+    for line in re.finditer(r"[^\n]*\n|[^\n]+", text):
+        yield line[0]
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from equitune.io.files import load_tensors, save_tensors
 from equitune.io.names import nearest, show
 from equitune.io.places import check_file
-from equitune.io.texts import read_text
+from equitune.io.texts import lines_of, read_text
 from equitune.scan.grammar import ACTION_WORDS, COMMAND_WORDS
 
 START = PADDING = 0
@@ -27,6 +28,8 @@ END = 1
 PARTS = ("train", "validation", "test")
 SIDES = ("commands", "actions")
 KIND = "SCAN dataset"
+BYTE = 256  # ids that fit into one
+CHUNK = 4096  # pairs
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +125,8 @@ class Pairs:
     """Commands and their actions, row by row.
 
     Attributes:
-        commands: (n, longest command + 1) ids, each row ended by 1 and padded with 0.
+        commands: (n, longest command + 1) ids, each row ended by 1 and padded with 0; of any type
+            of integers, a byte each for SCAN's words.
         actions: (n, longest sequence of actions + 1) ids, likewise.
     """
 
@@ -142,8 +146,8 @@ class Pairs:
         return Pairs(self.commands.to(device), self.actions.to(device))
 
     def trimmed(self) -> Pairs:
-        """Return the pairs without the columns that hold padding only."""
-        commands, actions = (side[:, (side != PADDING).any(0)] for side in self.sides)
+        """Return the pairs without the columns that hold padding only, as int64: a batch."""
+        commands, actions = (side[:, (side != PADDING).any(0)].long() for side in self.sides)
         return Pairs(commands, actions)
 
     def prefixes(self) -> Tensor:
@@ -158,7 +162,8 @@ class Pairs:
     @property
     def lengths(self) -> Tensor:
         """The number of actions before the padding, the end included: (n,), for buckets."""
-        return (self.actions != PADDING).sum(1)
+        # in parts: a sum is taken of eight bytes for each id
+        return torch.cat([(part != PADDING).sum(1) for part in torch.split(self.actions, CHUNK)])
 
     @classmethod
     def encode(cls, pairs: Sequence[tuple[str, str]], sides: Sides = SCAN) -> Pairs:
@@ -169,14 +174,22 @@ class Pairs:
         """
         if not pairs:
             raise ValueError("there are no pairs to encode: expected at least one")
-        rows: tuple[list[list[int]], list[list[int]]] = ([], [])
-        for pair in pairs:
+        tables = tuple(
+            np.full(
+                (len(pairs), 1 + max(len(pair[place].split()) for pair in pairs)),
+                PADDING,
+                np.uint8 if len(vocabulary) <= BYTE else np.int32,
+            )
+            for place, vocabulary in enumerate(sides)
+        )
+        for row, pair in enumerate(pairs):
             try:
-                for side, vocabulary, text in zip(rows, sides, pair, strict=True):
-                    side.append([*vocabulary.encode(text.split()), END])
+                for table, vocabulary, text in zip(tables, sides, pair, strict=True):
+                    ids = [*vocabulary.encode(text.split()), END]
+                    table[row, : len(ids)] = ids
             except ValueError as error:
                 raise ValueError(f"pair {show(pair)}: {error}") from None
-        return cls(_pad(rows[0]), _pad(rows[1]))
+        return cls(*map(torch.from_numpy, tables))
 
 
 LINE = re.compile(r"\s*IN:((?:\s+\S+)+?)\s+OUT:((?:\s+\S+)+)\s*")
@@ -195,7 +208,8 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
     """
     check_file(path, "expected a file of lines IN: … OUT: …, as equitune scan split writes them")
     pairs = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    lines = (line for piece in lines_of(read_text(path)) for line in piece.splitlines())
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         match = LINE.fullmatch(line) or COLUMNS.fullmatch(line)
@@ -295,18 +309,10 @@ def load_dataset(path: Path) -> tuple[dict[str, Pairs], dict[str, Any]]:
     expected = {f"{name}.{side}" for name in PARTS for side in SIDES}
     if facts.pop("kind", None) != KIND or tensors.keys() != expected:
         raise ValueError(f"{path} is not of kind {KIND}: make one with equitune scan dataset")
-    dataset = {
-        name: Pairs(tensors[f"{name}.commands"].long(), tensors[f"{name}.actions"].long())
-        for name in PARTS
-    }
+    dataset = {name: Pairs(*(tensors[f"{name}.{side}"] for side in SIDES)) for name in PARTS}
     return dataset, facts
 
 
 def _small(ids: Tensor) -> Tensor:
     """Return ids in a byte each where they fit, as those of SCAN's vocabularies do."""
-    return ids.to(torch.uint8 if int(ids.max()) < 256 else torch.int32)
-
-
-def _pad(rows: list[list[int]]) -> Tensor:
-    width = max(len(row) for row in rows)
-    return torch.tensor([row + [PADDING] * (width - len(row)) for row in rows])
+    return ids.to(torch.uint8 if int(ids.max()) < BYTE else torch.int32)

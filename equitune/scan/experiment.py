@@ -84,8 +84,7 @@ def _train(
     if about.get("words") != run.words:
         raise ValueError(f"{dataset} has other words than the model: pretrain one on this dataset")
     examples, validation = parts["train"].to(device), parts["validation"].to(device)
-    lengths = parts["train"].lengths
-    actions = (parts["train"].actions != START).sum(1)  # terms of each pair in the mean loss
+    lengths = parts["train"].lengths  # the terms of each pair in the mean loss, too
     model.to(device)
     data = {"task": about["task"]}
     train(
@@ -96,7 +95,7 @@ def _train(
             epoch=lambda generator: length_buckets(lengths, run.training.batch_size, generator),
             loss=lambda rows: sequence_loss(model, examples[rows.to(device)]),
             validate=lambda: exact_match(model, validation),
-            terms=lambda rows: int(actions[rows].sum()),
+            terms=lambda rows: int(lengths[rows].sum()),
         ),
         data=data,
         inputs=[dataset, *inputs],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from equitune.io.texts import VALUES, parse_yaml, read_text
+from equitune.io.texts import VALUES, lines_of, parse_yaml, read_text
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["unix", "windows", "old mac"])
@@ -10,6 +10,14 @@ def test_lines_end_alike_and_the_byte_order_mark_is_taken_off(tmp_path, end):
     file = tmp_path / "text"
     file.write_bytes(b"\xef\xbb\xbf" + end.join(["é", "b", ""]).encode())
     assert read_text(file) == "é\nb\n"
+
+
+@pytest.mark.parametrize("text", ["", "a", "a\n", "\n\na\x0bb\u2028c\n \nd"])
+def test_lines_are_those_of_a_file_one_at_a_time(text):
+    lines = [*lines_of(text)]
+    assert "".join(lines) == text
+    assert [line for each in lines for line in each.splitlines()] == text.splitlines()
+    assert all("\n" not in line[:-1] for line in lines)
 
 
 def test_bytes_that_are_not_utf8_are_named_with_their_line(tmp_path):

@@ -190,7 +190,8 @@ def test_a_dataset_comes_back_and_is_the_same_bytes(split, tmp_path):
     for name, pairs in dataset.items():
         assert torch.equal(loaded[name].commands, pairs.commands)
         assert torch.equal(loaded[name].actions, pairs.actions)
-        assert loaded[name].commands.dtype == torch.long
+        assert {side.dtype for side in loaded[name].sides} == {torch.uint8}
+        assert {side.dtype for side in loaded[name].trimmed().sides} == {torch.long}
 
 
 def test_another_file_is_no_dataset(tmp_path):
