@@ -6,6 +6,7 @@ blocks without overlap, as is usual, or line by line.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from equitune.io import texts
+from equitune.io.texts import lines_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -53,7 +55,12 @@ def pad_rows(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor, T
     lengths = torch.tensor([len(row) for row in rows])
     longest = int(lengths.max())
     ids = torch.tensor([list(row) + [pad] * (longest - len(row)) for row in rows])
-    return ids, ids.masked_fill(torch.arange(longest) >= lengths[:, None], IGNORED), lengths
+    return ids, labels_of(ids, lengths), lengths
+
+
+def labels_of(ids: Tensor, lengths: Tensor) -> Tensor:
+    """Return the labels of rows, as `pad_rows` has them."""
+    return ids.masked_fill(torch.arange(ids.shape[1]) >= lengths[:, None], IGNORED)
 
 
 def blocks(ids: Sequence[int], size: int) -> list[Sequence[int]]:
@@ -63,19 +70,31 @@ def blocks(ids: Sequence[int], size: int) -> list[Sequence[int]]:
 
 def sentence_rows(
     tokenizer: PreTrainedTokenizerBase, text: str, end: int, context: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a text's lines, newline included, as `pad_rows` does.
+) -> tuple[Tensor, Tensor]:
+    """Return a text's lines, newline included.
+
+    Returns:
+        Ids (rows, longest) in int32, `end` behind shorter lines, and lengths (rows,).
 
     Raises:
         ValueError: a line is longer than the context.
     """
-    ids, labels, lengths = pad_rows([encode(tokenizer, f"{x}\n") for x in text.splitlines()], end)
-    if ids.shape[1] > context:
+    found, lengths = array("i"), array("q")
+    for piece in lines_of(text):
+        for line in piece.splitlines():
+            row = encode(tokenizer, f"{line}\n")
+            found.extend(row)
+            lengths.append(len(row))
+    counts = torch.frombuffer(lengths, dtype=torch.int64)
+    longest = int(counts.max())
+    if longest > context:
         raise ValueError(
-            f"a sentence of {ids.shape[1]} tokens exceeds the context of {context}: set "
+            f"a sentence of {longest} tokens exceeds the context of {context}: set "
             "language.network.context"
         )
-    return ids, labels, lengths
+    ids = torch.full((len(counts), longest), end, dtype=torch.int32)
+    told = torch.arange(longest) < counts[:, None]
+    return ids.masked_scatter_(told, torch.frombuffer(found, dtype=torch.int32)), counts
 
 
 def text_parts(

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,14 @@ from torch import Tensor
 from equitune.compat import extra
 from equitune.config import CHOOSING, MEASURED, Sampling
 from equitune.io.files import atomic_files, atomic_write, configuration_hash, sha256
+from equitune.io.texts import lines_of
 from equitune.language import measures
 from equitune.language.chooser import Chooser, check_chooser
 from equitune.language.data import (
     cut_at,
     decode,
     encode_prompt,
+    labels_of,
     read_text,
     sentence_rows,
     stop_ids,
@@ -80,11 +83,11 @@ def pretrain(
     torch.manual_seed(run.seed)
     chosen = devices.prepare(job.device)
     network, text = run.network, read_text(train)
-    tokenizer = build_tokenizer([text, *(prompt.text for prompt in read_prompts(prompts))])
+    known = (prompt.text for prompt in read_prompts(prompts))
+    tokenizer = build_tokenizer(chain(lines_of(text), known))  # no token goes over a line's end
     end = tokenizer.convert_tokens_to_ids(tokenizer.eos_token)
-    ids, labels, lengths = sentence_rows(tokenizer, text, end, network.context)
-    told = (labels[:, 1:] >= 0).sum(1)  # terms of each sentence in the mean loss
-    held = sentence_rows(tokenizer, read_text(validation), end, network.context)[:2]
+    ids, lengths = sentence_rows(tokenizer, text, end, network.context)
+    held = sentence_rows(tokenizer, read_text(validation), end, network.context)
     rates = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), network.dropout)
     config = GPT2Config(
         vocab_size=len(tokenizer),
@@ -101,17 +104,18 @@ def pretrain(
     )
     model = GPT2LMHeadModel(config).to(chosen)
 
-    def loss(rows: Tensor) -> Tensor:
-        length = int(lengths[rows].max())
-        batch, targets = (x[rows, :length].to(chosen) for x in (ids, labels))
-        value: Tensor = model(batch, labels=targets).loss
+    def loss_of(ids: Tensor, lengths: Tensor) -> Tensor:
+        ids = ids.long()
+        value: Tensor = model(ids.to(chosen), labels=labels_of(ids, lengths).to(chosen)).loss
         return value
+
+    def loss(rows: Tensor) -> Tensor:
+        return loss_of(ids[rows, : int(lengths[rows].max())], lengths[rows])
 
     @torch.no_grad()
     def validate() -> float:
         parts = zip(*(torch.split(x, EVALUATION_BATCH) for x in held), strict=True)
-        losses = [float(model(x.to(chosen), labels=y.to(chosen)).loss) * len(x) for x, y in parts]
-        return -sum(losses) / len(held[0])
+        return -sum(float(loss_of(*part)) * len(part[0]) for part in parts) / len(held[0])
 
     def save() -> None:
         with atomic_files(job.output.parent) as folder:
@@ -126,7 +130,7 @@ def pretrain(
             epoch=lambda generator: length_buckets(lengths, run.training.batch_size, generator),
             loss=loss,
             validate=validate,
-            terms=lambda rows: int(told[rows].sum()),
+            terms=lambda rows: int((lengths[rows] - 1).sum()),  # all but the first token
         ),
         data={"architecture": "gpt2"},
         inputs=[train, validation],

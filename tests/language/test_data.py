@@ -1,8 +1,19 @@
 """Texts become rows of ids, padded and cut without a token lost."""
 
 import pytest
+import torch
+from allocated import most_bytes
 
-from equitune.language.data import IGNORED, blocks, cut_at, encode, pad_rows, read_text
+from equitune.language.data import (
+    IGNORED,
+    blocks,
+    cut_at,
+    encode,
+    labels_of,
+    pad_rows,
+    read_text,
+    sentence_rows,
+)
 
 
 def test_a_text_is_read_as_it_stands(tmp_path):
@@ -43,6 +54,18 @@ def test_rows_are_padded_behind_and_padding_has_no_label():
     # the token that pads is a label where it is none
     assert labels.tolist() == [[4, 0, 6], [7, IGNORED, IGNORED], [0, 0, IGNORED]]
     assert lengths.tolist() == [3, 1, 2]
+
+
+def test_sentences_are_rows_of_four_bytes_an_id(tokenizer, tmp_path):
+    text = "The queen said he and she.\nThe man.\n" * 1000
+    ids, lengths = sentence_rows(tokenizer, text, 0, 8)
+    rows, labels, counts = pad_rows([encode(tokenizer, f"{x}\n") for x in text.splitlines()], 0)
+    assert (ids.dtype, ids.tolist()) == (torch.int32, rows.tolist())
+    assert torch.equal(labels_of(ids.long(), lengths), labels)
+    assert torch.equal(lengths, counts)
+    assert most_bytes(lambda: sentence_rows(tokenizer, text, 0, 8), tmp_path) < 3 * ids.nbytes
+    with pytest.raises(ValueError, match="a sentence of 8 tokens exceeds the context of 7: set"):
+        sentence_rows(tokenizer, text, 0, 7)
 
 
 @pytest.mark.parametrize("size", [1, 3, 5, 10, 11])
