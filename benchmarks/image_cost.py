@@ -221,7 +221,7 @@ def precision(rounds: int, size: int = 224, batch: int = 4) -> Iterator[Row]:
 
 
 def peers(rounds: int, sizes: Sequence[int] = (32, 64, 65), batch: int = 16) -> Iterator[Row]:
-    """Images a second and invariance error of other ways to invariance, those that import."""
+    """Images a second and invariance error of others' ways to invariance, those that import."""
     rotate = Rotate90()
     for size in sizes:
         images = digits(size).pixels[:batch].float() / 255
@@ -232,12 +232,13 @@ def peers(rounds: int, sizes: Sequence[int] = (32, 64, 65), batch: int = 16) -> 
             name: equivariance_error(model, rotate, Trivial(rotate.group), images).max().item()
             for name, model in models.items()
         }
-        model, plain = ("resnet18", size, 4), errors.pop(image_peers.PLAIN)
-        for place, (name, error) in enumerate(errors.items(), start=1):
-            sides = name, image_peers.PLAIN
-            rates = [(batch / each[place], batch / each[0]) for each in times]
+        model, places = ("resnet18", size, 4), {name: place for place, name in enumerate(models)}
+        references = {image_peers.PLAIN, *image_peers.REFERENCES.values()}
+        for name in (name for name in models if name not in references):
+            sides = name, image_peers.REFERENCES.get(name, image_peers.PLAIN)
+            rates = [tuple(batch / each[places[side]] for side in sides) for each in times]
             yield image_row("peer_rate", model, sides, rates, "images/second", batch)
-            compared = [(error, plain)]
+            compared = [(errors[sides[0]], errors[sides[1]])]
             yield image_row("peer_error", model, sides, compared, "relative error", batch)
         for name, why in absent.items():
             sides = name, image_peers.PLAIN

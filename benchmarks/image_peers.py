@@ -1,31 +1,41 @@
-"""ResNet-18 made invariant under quarter turns in other ways than by averaging, for comparison.
+"""ResNet-18 made invariant under quarter turns by others' ways and libraries, for comparison.
 
-Canonicalization by equiadapt (Mondal et al. 2023) turns the image as a small equivariant network
-says, then runs the plain model once. A C4 ResNet-18 of escnn (Cesa et al. 2022) is equivariant in
-every layer, with the plain one's number of channels. Neither library is needed by the project:
-where one does not import, the table says so.
+The published loop takes the mean over the copies as the authors' code does (`image_loop`), and
+ttach's test-time augmentation as one pass for each copy. Canonicalization by equiadapt (Mondal et
+al. 2023) turns the image as a small equivariant network says, then runs the plain model once. A C4
+ResNet-18 of escnn (Cesa et al. 2022) is equivariant in every layer, with the plain one's number of
+channels. equivariance_regularizer makes equivariance a penalty of the training (`image_soft`). None
+of these libraries is needed by the project: where one does not import, the table says so, as it
+does of a way that no package offers.
 """
 
 import sys
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import image_soft
 import torch
+from image_loop import PaperLoop
 from torch import Tensor, nn
 
 from equitune.actions import Rotate90, Trivial
 from equitune.symmetrize import EquiTuned
 
-PLAIN = "plain"
+PLAIN, TRAINED = "plain", "plain, trained"
+SOFT = "equivariance_regularizer"
+REFERENCES = {SOFT: TRAINED}  # what a peer is compared with, where that is not the plain network
+# Rahman et al. 2026 project a network's weights (arXiv 2603.26657)
+NO_PACKAGE = {"SoftEq": "no package: its authors publish a repository without one"}
 CLASSES = 10
 WIDTHS = ((64, 1), (128, 2), (256, 2), (512, 2))  # channels and stride of each stage
 
 
 def models(size: int) -> tuple[dict[str, nn.Module], dict[str, str]]:
-    """Untrained classifiers of images (batch, 3, size, size), by name; the plain one is first.
+    """Classifiers of images (batch, 3, size, size), by name; the plain one is first.
 
-    Beside them, why a peer is not among them.
+    All but those of `image_soft` have random weights. Beside them, why a peer is not among them.
     """
     import torchvision  # after equitune, which repairs it beside a CPU-only torch
 
@@ -35,18 +45,31 @@ def models(size: int) -> tuple[dict[str, nn.Module], dict[str, str]]:
     found: dict[str, nn.Module] = {
         PLAIN: plain,
         "EquiTuned": EquiTuned(plain, rotate, Trivial(rotate.group)),
+        "published loop": PaperLoop(plain),
     }
     absent = {}
     _declare_unused()
-    for name, build in {
-        "equiadapt": lambda: canonicalized(plain, size),
-        "escnn": equivariant,
-    }.items():
+    builders: dict[str, Callable[[], dict[str, nn.Module]]] = {
+        "ttach": lambda: {"ttach": augmented(plain)},
+        "equiadapt": lambda: {"equiadapt": canonicalized(plain, size)},
+        "escnn": lambda: {"escnn": equivariant()},
+        SOFT: lambda: dict(zip((SOFT, TRAINED), image_soft.pair(plain, size), strict=True)),
+    }
+    for name, build in builders.items():
         try:
-            found[name] = build()
+            found |= build()
         except ImportError as error:
             absent[name] = f"not installed: {error}"
-    return {name: model.eval() for name, model in found.items()}, absent
+    return {name: model.eval() for name, model in found.items()}, absent | NO_PACKAGE
+
+
+def augmented(plain: nn.Module) -> nn.Module:
+    """The plain model behind ttach's test-time augmentation: a pass for each turn, and the mean."""
+    import ttach
+
+    turns = ttach.Compose([ttach.Rotate90(angles=[0, 90, 180, 270])])
+    model: nn.Module = ttach.ClassificationTTAWrapper(plain, turns, merge_mode="mean")
+    return model
 
 
 def canonicalized(plain: nn.Module, size: int) -> nn.Module:

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from equitune import EquiTuned
 from equitune.actions import Rotate90, Trivial
+from equitune.equivariance import equivariance_error
 from equitune.image.data import Images
 
 SIZE, CLASSES = 16, 10
@@ -84,6 +85,71 @@ def test_a_peer_that_is_not_installed_is_a_row_that_says_so(cost, monkeypatch):
     assert error["value"] < 1e-5 < error["denominator_value"]
     assert (missing["numerator"], missing["n"]) == ("escnn", 0)
     assert missing["note"] == "not installed: no escnn"
+
+
+def test_a_peer_is_compared_with_a_network_trained_as_long_where_it_was_trained(cost, monkeypatch):
+    plain, trained, soft = wide(), wide(), wide()
+    models = {"plain": plain, "soft": soft, "plain, trained": trained}
+    monkeypatch.setattr(cost.image_peers, "models", lambda size: (models, {}))
+    monkeypatch.setattr(cost.image_peers, "REFERENCES", {"soft": "plain, trained"})
+    monkeypatch.setattr(cost, "alternate", lambda works, rounds: [(1.0, 2.0, 4.0)])
+    rate, error = cost.peers(1, sizes=(SIZE,), batch=2)
+    assert (rate["numerator"], rate["denominator"]) == ("soft", "plain, trained")
+    assert (rate["value"], rate["denominator_value"]) == (1.0, 0.5)
+    rotate = Rotate90()
+    pixels = cost.digits(SIZE).pixels[:2].float() / 255
+    errors = [
+        equivariance_error(model, rotate, Trivial(rotate.group), pixels).max().item()
+        for model in (soft, trained)
+    ]
+    assert [error["value"], error["denominator_value"]] == pytest.approx(errors)
+
+
+@pytest.mark.parametrize("name", ["published loop", "ttach"])
+def test_the_loop_and_test_time_augmentation_have_the_mean_of_all_copies(cost, images, name):
+    if name == "ttach":
+        pytest.importorskip("ttach", reason="test-time augmentation needs ttach, a peer only")
+    other = {"published loop": cost.image_peers.PaperLoop, "ttach": cost.image_peers.augmented}
+    rotate, plain = Rotate90(), wide().double()
+    mean = EquiTuned(plain, rotate, Trivial(rotate.group))
+    pixels = images.pixels.double() / 255
+    assert (plain(pixels) - mean(pixels)).abs().max() > 1e-3
+    torch.testing.assert_close(other[name](plain)(pixels), mean(pixels), rtol=0, atol=1e-12)
+
+
+def test_a_penalty_stands_beside_the_loss_of_every_step(cost, monkeypatch):
+    soft = cost.image_peers.image_soft
+    monkeypatch.setattr(soft, "BATCH", 2)
+    pixels = torch.randint(256, (4, 3, SIZE, SIZE), dtype=torch.uint8)
+    images = Images(pixels, torch.arange(4))
+    free, held = (nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE**2, CLASSES)) for _ in range(2))
+    held.load_state_dict(free.state_dict())
+    before = free[1].weight.detach().clone()
+    seen = []
+
+    def penalty(batch):
+        seen.append(batch)
+        return 9.0 * held[1].weight.square().sum()
+
+    soft.train(free, images)
+    soft.train(held, images, penalty)
+    torch.testing.assert_close(torch.cat(seen), pixels / 255)
+    assert not torch.equal(free[1].weight, before)
+    assert held[1].weight.norm() < 0.9 * free[1].weight.norm()
+
+
+def test_the_soft_network_is_nearer_to_invariance_than_one_trained_as_long(cost, monkeypatch):
+    pytest.importorskip("equivariance_regularizer", reason="a peer only, which is not installed")
+    soft = cost.image_peers.image_soft
+    monkeypatch.setattr(soft, "STEPS", 20)
+    monkeypatch.setattr(soft, "RATE", 1e-3)  # a linear head of so many inputs takes no larger one
+    rotate = Rotate90()
+    pixels = cost.digits(SIZE).pixels[:8].float() / 255
+    errors = [
+        equivariance_error(model.eval(), rotate, Trivial(rotate.group), pixels).mean().item()
+        for model in soft.pair(wide(), SIZE)
+    ]
+    assert errors[0] < 0.8 * errors[1]
 
 
 def test_the_floor_is_a_plain_step_on_all_copies(cost, monkeypatch):

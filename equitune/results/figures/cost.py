@@ -18,7 +18,8 @@ from equitune.results.style import PUBLISHED, look
 EXPERIMENTS = {"scan": "SCAN", "image": "images", "language": "language"}
 # names, in the order of drawing
 WORK = ("pretraining", "equi-tuning", "evaluation", "sample", "sample, shared stream", "generate")
-PLAIN_NAME = "plain"
+PLAIN_NAME, TRAINED_NAME = "plain", "plain, trained"
+PEERS = ("EquiTuned", "published loop", "ttach", "equiadapt", "escnn")
 OURS, PLAIN, GREY = METHODS["equitune"].colour, METHODS["pretrained"].colour, "#666666"
 LINES = {  # what is measured against |G|: how its line is drawn, its marker, its name
     "forward pass": ("-", "o", "forward pass"),
@@ -125,7 +126,7 @@ def cost_order(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 
 
 def cost_peers(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Draw rate and invariance error of other libraries' networks, those that were installed.
+    """Draw rate and invariance error of others' ways and libraries, those that were installed.
 
     Args:
         cost: rows of results/tables/cost.csv; those of the benchmarks "peer_rate" and "peer_error"
@@ -140,7 +141,7 @@ def cost_peers(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     shown = cost[cost["benchmark"].isin(["peer_rate", "peer_error"])]
     measured = _measured(shown, ["peer_rate", "peer_error"])
     settings = [name.partition(",")[0] for name in dict.fromkeys(measured["setting"])]
-    names = parts.in_order(measured["numerator"], ["EquiTuned"])
+    names = parts.in_order(measured["numerator"], PEERS)
     # a line each, so that none hides another
     places = {
         (setting, name): -float(row)
@@ -167,9 +168,13 @@ def cost_peers(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         )
         grid[1].set_xscale("log")
         grid[1].tick_params(axis="y", labelleft=False)
-        absent = [name for name in dict.fromkeys(shown["numerator"]) if name not in names]
-        if absent:
-            handles = [Line2D([], [], ls="", label=f"{name}: not installed") for name in absent]
+        absent = shown[~shown["numerator"].isin(names)].drop_duplicates("numerator")
+        if len(absent):
+            reasons = absent["note"].str.partition(":")[0]
+            handles = [
+                Line2D([], [], ls="", label=f"{name}: {why}")
+                for name, why in zip(absent["numerator"], reasons, strict=True)
+            ]
             parts.explain(figure, handles, "left out")
         figure.tight_layout()
     return figure, shown
@@ -178,11 +183,15 @@ def cost_peers(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 def _peers(
     axis: Axes, rows: pd.DataFrame, places: Mapping[tuple[str, str], float], column: str
 ) -> None:
-    """Draw each network in its line: the plain one as a stroke, the others with their range."""
+    """Draw each network in its line: the plain one as a stroke, the others with their range.
+
+    One that is compared with the plain network trained as long has that one's stroke in its line.
+    """
     for row in rows.to_dict("records"):
         setting, name = row["setting"].partition(",")[0], row["numerator"]
         plain = 1.0 if column == "ratio" else row["denominator_value"]
-        axis.plot(plain, places[setting, PLAIN_NAME], "|", color=PLAIN, ms=9, mew=2)
+        beside = name if row["denominator"] == TRAINED_NAME else PLAIN_NAME
+        axis.plot(plain, places[setting, beside], "|", color=PLAIN, ms=9, mew=2)
         colour = OURS if name == "EquiTuned" else PUBLISHED
         at = places[setting, name]
         if column == "ratio":

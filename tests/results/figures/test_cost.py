@@ -52,6 +52,11 @@ def cost():
         rows.append(row("peer_rate", "image", "resnet18", name, rate, size, 4) | gone)
         if not gone:
             rows.append(row("peer_error", "image", "resnet18", name, 1e-7, size, 4))
+    for benchmark, ratio in (("peer_rate", 1.0), ("peer_error", 0.1)):
+        beside = {"denominator": "plain, trained"}
+        rows.append(row(benchmark, "image", "resnet18", "soft", ratio, "32 px", 4) | beside)
+    nothing = MISSING | {"note": "no package: a repository"}
+    rows.append(row("peer_rate", "image", "resnet18", "SoftEq", 1, "32 px", 4) | nothing)
     return pd.DataFrame(rows)
 
 
@@ -120,19 +125,21 @@ def test_lines_go_through_the_orders_and_leave_slopes_out(cost):
 def test_peers_stand_beside_the_plain_network_and_the_missing_one_is_named(cost):
     figure, shown = cost_peers(cost)
     rate, error = figure.axes
-    assert labels(figure) == ["equiadapt: not installed"]
+    assert labels(figure) == ["equiadapt: not installed", "SoftEq: no package"]
     assert names(rate) == [
-        f"{size} px, {name}" for size in (32, 65) for name in ("plain", "EquiTuned", "escnn")
+        f"{size} px, {name}"
+        for size in (32, 65)
+        for name in ("plain", "EquiTuned", "escnn", "soft")
     ]
     rows = list(rate.get_yticks())
-    assert points(rate, "D", METHODS["equitune"].colour) == [(0.3, rows[1]), (0.3, rows[4])]
-    assert points(rate, "D", style.PUBLISHED) == [(0.95, rows[2]), (0.95, rows[5])]
-    assert points(error, "D", style.PUBLISHED) == [(2e-7, rows[2]), (2e-7, rows[5])]
-    plain = METHODS["pretrained"].colour
-    assert set(points(rate, "|", plain)) == {(1.0, rows[0]), (1.0, rows[3])}
-    assert set(points(error, "|", plain)) == {(2.0, rows[0]), (2.0, rows[3])}
+    assert points(rate, "D", METHODS["equitune"].colour) == [(0.3, rows[1]), (0.3, rows[5])]
+    assert points(rate, "D", style.PUBLISHED) == [(0.95, rows[2]), (0.95, rows[6]), (1.0, rows[3])]
+    assert points(error, "D", style.PUBLISHED) == [(2e-7, rows[2]), (2e-7, rows[6]), (0.2, rows[3])]
+    plain = METHODS["pretrained"].colour  # its stroke, in the line of soft when trained as long
+    assert set(points(rate, "|", plain)) == {(1.0, rows[0]), (1.0, rows[4]), (1.0, rows[3])}
+    assert set(points(error, "|", plain)) == {(2.0, rows[0]), (2.0, rows[4]), (2.0, rows[3])}
     assert error.get_xscale() == "log"
-    assert (shown["n"] == 0).sum() == 2
+    assert (shown["n"] == 0).sum() == 3
 
 
 @pytest.mark.parametrize("name", COST)
