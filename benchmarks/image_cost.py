@@ -6,23 +6,18 @@ weights, which cost what trained ones do. The rule measure_image_cost runs this;
 to run it by hand.
 """
 
-import gc
-import json
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import image_peers
 import numpy as np
 import torch
-from measuring import Row, alternate, command_line, middle, report, row
+from measuring import Row, alternate, command_line, middle, most_allocated, report, row
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.profiler import ProfilerActivity, profile
 
 from equitune.actions import Action, Rotate90, Trivial
 from equitune.config import Training
@@ -111,19 +106,13 @@ def training_step(
 def peak_bytes(model: nn.Module, images: Images) -> int:
     """Most bytes a training step holds: weights, gradients, momentum, activations, copies."""
     step = training_step(model, images)
-    gc.collect()  # what an earlier model leaves behind must not be freed while this is recorded
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+
+    def twice() -> None:
         step()
         step()  # only now with the momentum, which the first one made
-    with tempfile.TemporaryDirectory() as folder:
-        trace = Path(folder) / "trace.json"
-        record.export_chrome_trace(str(trace))
-        events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
-    blocks = [(e["ts"], e["args"]) for e in events if e.get("name") == "[memory]"]
-    first = min(blocks, key=lambda block: block[0])[1]
-    before = first["Total Allocated"] - first["Bytes"]  # of earlier records
+
     held = sum(tensor.nbytes for tensor in chain(model.parameters(), model.buffers()))
-    return held + max(block["Total Allocated"] for _, block in blocks) - before
+    return held + most_allocated(twice)
 
 
 def floor(rounds: int, size: int = 64, batch: int = 8) -> Iterator[Row]:

@@ -5,17 +5,20 @@ median over the rounds of the ratio within a round, so that a noisy machine does
 """
 
 import argparse
+import gc
 import os
 import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from equitune.results import tables
 
@@ -39,6 +42,18 @@ def alternate(
     """Seconds of every work in every round, after one round that is not counted."""
     times = [tuple(seconds(work, clock) for work in works) for _ in range(rounds + 1)]
     return times[1:]
+
+
+def most_allocated(work: Callable[[], object]) -> int:
+    """Most bytes that torch holds while a call runs, more than it held before."""
+    gc.collect()  # what an earlier work leaves behind must not be freed while this is recorded
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        work()
+    # the trace of a long work, which has the same numbers, would be hundreds of megabytes
+    events = record.profiler.kineto_results.events()
+    blocks = [event for event in events if event.name() == "[memory]"]
+    held = accumulate(block.nbytes() for block in sorted(blocks, key=lambda b: b.start_ns()))
+    return max(held, default=0)
 
 
 def row(

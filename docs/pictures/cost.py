@@ -6,6 +6,7 @@ take that.
 
 import re
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from equitune.results import tables
 from equitune.results.catalogue import FIGURES
 from equitune.results.catalogue.cost import COST
 from equitune.results.figures.cost import EXPERIMENTS
+from equitune.results.figures.growth import LINE, MEMORY, SETTING, VARIABLES
 from equitune.results.figures.image import ARCHITECTURES
 from equitune.results.figures.jobs import PARTS as SPENT
 from equitune.results.figures.jobs import job_times
@@ -31,6 +33,16 @@ PARTS = {
     "peers": ["canonical", "peer_rate", "peer_error"],
     "state": ["state", "state_run"],
 }
+GROWTH = ("growth", "growth_memory", "growth_slope", "growth_hundredfold")
+# rules whose jobs grow with the examples: what was measured of them, and of which experiment
+GROWING = {
+    "build_scan_dataset": ("scan", "build dataset"),
+    "tune_scan": ("scan", "tune for an epoch"),
+    "evaluate_scan": ("scan", "evaluate"),
+    "build_image_dataset": ("image", "build dataset"),
+    "tune_image": ("image", "tune for an epoch"),
+    "evaluate_image": ("image", "evaluate"),
+}
 HEAD = ("model", "\\|G\\|", "what", "ratio", "range", "n", "both sides", "aim")
 
 
@@ -47,7 +59,10 @@ def read_jobs(path: Path = JOBS) -> pd.DataFrame:
 def fill(page: str, cost: pd.DataFrame, jobs: pd.DataFrame) -> str:
     """Return the page with what stands between <!-- name --> and <!-- /name --> written anew."""
     texts = {name: table(cost[cost["benchmark"].isin(kinds)]) for name, kinds in PARTS.items()}
-    texts |= {"machine": machine(cost), "missed": missed(cost), "jobs": spent(jobs)}
+    own = cost["benchmark"].isin(GROWTH)
+    texts |= {"machine": machine(cost[~own]), "missed": missed(cost), "jobs": spent(jobs)}
+    texts |= {"growth": growth(cost), "growth_machine": machine(cost[own])}
+    texts["hundredfold"] = hundredfold(cost, jobs)
     return re.sub(
         r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)",
         lambda match: f"{match[1]}{texts[match[2]]}\n{match[3]}",
@@ -72,7 +87,12 @@ def table(rows: pd.DataFrame) -> str:
         )
         for row in rows.itertuples()
     ]
-    lines = [HEAD, ["---"] * len(HEAD), *cells]
+    return markdown(HEAD, cells)
+
+
+def markdown(head: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
+    """Return cells as a table of Markdown."""
+    lines = [head, ["---"] * len(head), *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -122,9 +142,92 @@ def spent(jobs: pd.DataFrame) -> str:
     return f"{len(jobs)} jobs took {number(sums.sum())} s together: {', '.join(parts)}."
 
 
+def grown(cost: pd.DataFrame, benchmark: str) -> pd.DataFrame:
+    """Return rows of growth by what grew and `LINE`, with the parts of their settings."""
+    rows = cost[cost["benchmark"] == benchmark]
+    rows = rows.assign(**rows["setting"].str.extract(f"^{SETTING}$"))
+    return rows.set_index(["variable", *LINE])
+
+
+def growth(cost: pd.DataFrame) -> str:
+    """Return slopes, and what follows from them for a hundred times the size, as a table."""
+    slopes, computed = grown(cost, "growth_slope"), grown(cost, "growth_hundredfold")
+    cells = []
+    for variable in VARIABLES:
+        for key, row in slopes.iterrows():
+            if key[0] != variable or key[3].endswith(MEMORY):
+                continue
+            _, experiment, model, what, detail = key
+            named = f"{EXPERIMENTS[experiment]}, {ARCHITECTURES.get(model, model)}, {detail}"
+            held = (*key[:3], what + MEMORY, detail)
+            cells.append(
+                (
+                    variable.replace("|", "\\|"),
+                    f"{what}: {named}",
+                    f"{number(float(row['size']))}–{number(float(row['largest']))}",
+                    f"{row['n']}",
+                    spread(row),
+                    spread(slopes.loc[held]) if held in slopes.index else "",
+                    spread(computed.loc[key]) if key in computed.index else "",
+                    spread(computed.loc[held]) if held in computed.index else "",
+                )
+            )
+    return markdown(
+        (
+            *("grows", "what", "from–to", "n", "slope of time", "slope of memory"),
+            *("100 ×: time, computed", "100 ×: memory, computed"),
+        ),
+        cells,
+    )
+
+
+def spread(row, scale: float = 1.0) -> str:
+    """Return a number of a row with its interval, if it has one."""
+    ends = f" ({number(row['low'] * scale)}–{number(row['high'] * scale)})"
+    return number(row["ratio"] * scale) + (ends if row["low"] == row["low"] else "")
+
+
+def hundredfold(cost: pd.DataFrame, jobs: pd.DataFrame) -> str:
+    """Return what jobs would take with a hundred times the examples, as a table.
+
+    The start of Python and imports stay; the rest is multiplied by what the slope gives.
+    """
+    computed = grown(cost, "growth_hundredfold").loc["examples"].reset_index()
+    cells = []
+    for rule, (experiment, what) in GROWING.items():
+        (factor,) = computed[
+            (computed["experiment"] == experiment) & (computed["numerator"] == what)
+        ].to_dict("records")
+        own = jobs[jobs["rule"] == rule]
+        stays = own["start_seconds"] + own["imports_seconds"]
+        # from the table of seconds to hours: measured, then computed
+        hours = {
+            end: (stays + (own["seconds"] - stays) * factor[end]) / 3600
+            for end in ("ratio", "low", "high")
+        }
+        cells.append(
+            (
+                f"`{rule}`",
+                f"{len(own)}",
+                number(own["seconds"].max()),
+                spread(factor),
+                spread({end: each.max() for end, each in hours.items()}),
+                spread({end: each.sum() for end, each in hours.items()}),
+            )
+        )
+    return markdown(
+        (
+            *("rule", "jobs", "longest, s (measured)", "grows by, computed"),
+            *("longest, h (computed)", "all jobs, core hours (computed)"),
+        ),
+        cells,
+    )
+
+
 def draw(cost: pd.DataFrame, jobs: pd.DataFrame) -> None:
     """Draw every figure."""
-    drawn = {f"cost_{each}": FIGURES[f"cost_{each}"].draw(cost)[0] for each in COST}
+    names = [f"cost_{each}" for each in (*COST, "growth")]
+    drawn = {name: FIGURES[name].draw(cost)[0] for name in names}
     for name, figure in (drawn | {"job_times": job_times(jobs)[0]}).items():
         with look():
             facts = {"Date": None, "Creator": None}

@@ -46,9 +46,58 @@ def test_the_page_of_costs_has_the_numbers_of_its_table(cost):
     page, rows, jobs = cost.PAGE.read_text(encoding="utf-8"), cost.read(), cost.read_jobs()
     assert cost.fill(page, rows, jobs) == page
     itself = rows["benchmark"].isin(["order", "memory"]) & (rows["order"] == 1)
-    shown = (rows["n"] > 0) & ~itself
+    shown = (rows["n"] > 0) & ~itself & ~rows["benchmark"].isin(cost.GROWTH)
     assert cost.fill(page, rows.assign(ratio=0.123), jobs).count("| 0.123 |") == shown.sum()
-    assert rows["machine"].iloc[0] in page
+    for machine in rows["machine"]:
+        assert machine in page
+
+
+def test_the_page_of_costs_has_every_slope_and_what_follows_from_it(cost):
+    rows = cost.read()
+    slopes = rows[rows["benchmark"] == "growth_slope"]
+    times = slopes[~slopes["numerator"].str.endswith(cost.MEMORY)]
+    lines = cost.growth(rows).splitlines()[2:]
+    assert len(lines) == len(times) > 5
+    assert {line.split(" | ")[0].removeprefix("| ") for line in lines} == {
+        name.replace("|", "\\|") for name in cost.VARIABLES
+    }
+    for ratio in slopes["ratio"]:
+        assert any(f"| {cost.number(ratio)}" in line for line in lines)
+    for row in rows[rows["benchmark"] == "growth_hundredfold"].itertuples():
+        assert any(f"| {cost.number(row.ratio)}" in line for line in lines)
+
+
+def test_a_hundredfold_is_the_power_of_the_slope_that_was_measured(cost):
+    rows = cost.read()
+    key = ["experiment", "model", "numerator", "order"]
+    slopes, computed = (
+        rows[rows["benchmark"] == name].set_index(key)
+        for name in ("growth_slope", "growth_hundredfold")
+    )
+    assert len(computed) > 5
+    assert computed["note"].str.startswith("computed").all()
+    for column in ("ratio", "low", "high"):
+        expected = 100 ** slopes.loc[computed.index, column]
+        assert computed[column].to_list() == pytest.approx(
+            expected.to_list(), rel=1e-3, nan_ok=True
+        )
+
+
+def test_hours_of_a_hundredfold_are_those_of_its_jobs(cost):
+    rows, jobs = cost.read(), cost.read_jobs()
+    at = (rows["benchmark"] == "growth_hundredfold") & rows["setting"].str.startswith("examples")
+    rows.loc[at, ["ratio", "low", "high"]] = [100.0, 50.0, 200.0]
+    (line,) = (x for x in cost.hundredfold(rows, jobs).splitlines() if "`tune_scan`" in x)
+    own = jobs[jobs["rule"] == "tune_scan"]
+    stays = own["start_seconds"] + own["imports_seconds"]
+    longest, every = (
+        [float(f((stays + factor * (own["seconds"] - stays)) / 3600)) for factor in (100, 50, 200)]
+        for f in (max, sum)
+    )
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1:4] == [str(len(own)), f"{own['seconds'].max():.3g}", "100 (50–200)"]
+    said = [[float(x) for x in re.findall(r"[\d.]+", cell)] for cell in cells[4:]]
+    assert said == [pytest.approx(longest, rel=0.01), pytest.approx(every, rel=0.01)]
 
 
 def test_the_page_of_costs_says_what_all_seconds_went_to(cost):
@@ -71,7 +120,8 @@ def test_the_pictures_of_costs_are_those_of_their_table(cost, tmp_path, monkeypa
     monkeypatch.setattr(cost, "FOLDER", tmp_path)
     cost.draw(cost.read(), cost.read_jobs())
     drawn = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    assert drawn.keys() == {*(f"cost_{name}.svg" for name in cost.COST), "job_times.svg"}
+    names = [*(f"cost_{name}" for name in (*cost.COST, "growth")), "job_times"]
+    assert drawn.keys() == {f"{name}.svg" for name in names}
     for name, picture in drawn.items():
         assert (cost.TABLE.parent / name).read_bytes() == picture, name
 

@@ -144,6 +144,26 @@ rule measure_product_cost:
         )
 
 
+# data and models of its own, at several sizes
+rule measure_growth_cost:
+    output:
+        "results/cost/growth.csv",
+    log:
+        "results/logs/measure_growth_cost.log",
+    benchmark:
+        "results/benchmarks/measure_growth_cost.tsv"
+    conda:
+        "../../envs/equitune.yaml"
+    threads: lambda w: workflow.cores
+    resources:
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
+    params:
+        script=str(ROOT / "benchmarks" / "growth.py"),
+    shell:
+        COMMANDS.python("{params.script:q} --output {output:q} > {log:q} 2>&1")
+
+
 # a table of its own: of a GPU in one call; without one at sizes that only try the script
 rule measure_gpu:
     output:
@@ -180,6 +200,7 @@ rule tabulate_cost:
         rules.measure_language_cost.output,
         rules.measure_checkpoint_cost.output,
         rules.measure_product_cost.output,
+        rules.measure_growth_cost.output,
     output:
         shown_table(
             "cost",

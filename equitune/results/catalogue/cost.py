@@ -65,6 +65,22 @@ FIGURES = (
         for name, (shows, keys, caption) in COST.items()
     ),
     Figure(
+        name="cost_growth",
+        module="growth",
+        target="benchmarks",
+        tables=("cost",),
+        shows="growth with size",
+        keys=(),
+        caption=(
+            "Time and peak memory against what a run is made larger by, both axes logarithmic. "
+            "Points are medians over the rounds; the lines are powers of the size, whose slope in "
+            "these axes is in the legend: the median over the rounds, with the 95 % t interval of "
+            "their mean. 1 is in proportion to the size (the dashed line), below 1 is better; for "
+            "cores it is twice the work in the same time, and steps are counted by the clock. "
+            "Bytes are the same in every run, so there is no interval."
+        ),
+    ),
+    Figure(
         name="cost_products",
         module="products",
         target="benchmarks",

@@ -94,7 +94,7 @@ def cost_order(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     Raises:
         ValueError: there are none.
     """
-    shown = _measured(cost, ["order", "memory"])
+    shown = rows_of(cost, ["order", "memory"])
     shown = shown[shown["numerator"].isin(LINES)]
     models = parts.in_order(shown["model"], ARCHITECTURES)
     titles = {"order": "time", "memory": "peak memory of a training step"}
@@ -139,7 +139,7 @@ def cost_peers(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         ValueError: there are none.
     """
     shown = cost[cost["benchmark"].isin(["peer_rate", "peer_error"])]
-    measured = _measured(shown, ["peer_rate", "peer_error"])
+    measured = rows_of(shown, ["peer_rate", "peer_error"])
     settings = [name.partition(",")[0] for name in dict.fromkeys(measured["setting"])]
     names = parts.in_order(measured["numerator"], PEERS)
     # a line each, so that none hides another
@@ -180,6 +180,21 @@ def cost_peers(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     return figure, shown
 
 
+def rows_of(cost: pd.DataFrame, benchmarks: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of some benchmarks that have a number.
+
+    Raises:
+        ValueError: there are none.
+    """
+    rows = cost[cost["benchmark"].isin(benchmarks) & cost["ratio"].notna()]
+    if rows.empty:
+        raise ValueError(
+            f"the table has no measurement of {' or '.join(benchmarks)}, so there is nothing to "
+            "draw: run snakemake benchmarks"
+        )
+    return rows
+
+
 def _peers(
     axis: Axes, rows: pd.DataFrame, places: Mapping[tuple[str, str], float], column: str
 ) -> None:
@@ -199,21 +214,6 @@ def _peers(
         axis.plot(
             row[column], at, "D", color=colour, mfc=colour if colour == OURS else "white", ms=5
         )
-
-
-def _measured(cost: pd.DataFrame, benchmarks: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of some benchmarks that have a number.
-
-    Raises:
-        ValueError: there are none.
-    """
-    rows = cost[cost["benchmark"].isin(benchmarks) & cost["ratio"].notna()]
-    if rows.empty:
-        raise ValueError(
-            f"the table has no measurement of {' or '.join(benchmarks)}, so there is nothing to "
-            "draw: run snakemake benchmarks"
-        )
-    return rows
 
 
 def _line(axis: Axes, rows: pd.DataFrame, style: tuple[str, str, str]) -> None:
@@ -244,7 +244,7 @@ def _list(
         label: of the ratios' axis.
         text: how a ratio is written beside its point.
     """
-    shown = _measured(cost, benchmarks)
+    shown = rows_of(cost, benchmarks)
     experiments = parts.in_order(shown["experiment"], EXPERIMENTS)
     counts = [len(parts.where(shown, experiment=name)) for name in experiments]
     with look():
