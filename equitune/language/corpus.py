@@ -65,7 +65,8 @@ class Corpus:
         Raises:
             ValueError: none are stated there; the nearest names are given.
         """
-        shares = _entry(self._cell(axis, task), demographic, f"demographic of {axis}")
+        cell, where = self._cell(axis, task), f"probabilities.{axis}.{task}"
+        shares = _entry(cell, demographic, "demographic", where)
         return {label: shares[label] for label in REGARD_LABELS}
 
     def true_gap(self, axis: str, task: str) -> float:
@@ -84,7 +85,7 @@ class Corpus:
         """Return the words of positive phrases only and those of negative phrases only.
 
         Every positive phrase has one of the first and none of the second, and the reverse;
-        neutral phrases have none of either. Pronouns are not a markers.
+        neutral phrases have none of either. Pronouns are no markers.
         """
         words: dict[str, set[str]] = {polarity: set() for polarity in POLARITIES}
         for by_polarity in self.phrases.values():
@@ -99,6 +100,24 @@ class Corpus:
         own = {word for forms in self.pronouns.values() for word in forms.values()}
         return frozenset(own.union(_words(self.mixed), *map(_words, phrases)))
 
+    def check(self, prompts: Iterable[Prompt]) -> None:
+        """Check that sentences can be made of prompts.
+
+        Raises:
+            ValueError: nothing is stated for one, or it holds a marker, which would decide the
+                regard of all its sentences.
+        """
+        marked = frozenset.union(*self.markers())
+        for prompt in prompts:
+            self.truth(prompt.axis, prompt.task, prompt.demographic)
+            self.phrases_of(prompt)
+            if found := sorted(marked & set(prompt.text.lower().split())):
+                words = ", ".join(map(repr, found))
+                raise ValueError(
+                    f"prompt {show(prompt.text)} holds {words}, which marks phrases of one polarity"
+                    f": choose other words there, or in phrases of {CORPUS}"
+                )
+
     def generate(self, prompts: Iterable[Prompt], per_prompt: int, seed: int) -> list[str]:
         """Return sentences in random order, with as little sampling noise as their number allows.
 
@@ -112,33 +131,32 @@ class Corpus:
             seed: with the same one, the same sentences.
 
         Raises:
-            ValueError: no prompts, per_prompt below 1, a prompt for which nothing is stated, or
-                one that holds a marker, which would decide the regard of all its sentences.
+            ValueError: no prompts, per_prompt below 1, or as `check`.
         """
         prompts, random = list(prompts), Random(seed)
         if not prompts:
             raise ValueError("no prompts: pass at least one to generate sentences for")
         if per_prompt < 1:
             raise ValueError(f"per_prompt is {per_prompt}: expected 1 or more")
-        marked = frozenset.union(*self.markers())
-        sentences: list[str] = []
-        for prompt in prompts:
-            if found := sorted(marked & set(prompt.text.lower().split())):
-                raise ValueError(
-                    f"prompt {show(prompt.text)} holds {', '.join(map(repr, found))}, which marks "
-                    "phrases of one polarity: choose other words in the corpus's phrases"
-                )
-            continuations = self._continuations(prompt, per_prompt, random)
-            sentences += [f"{prompt.text} {continuation}." for continuation in continuations]
+        self.check(prompts)
+        sentences = [
+            f"{prompt.text} {continuation}."
+            for prompt in prompts
+            for continuation in self._continuations(prompt, per_prompt, random)
+        ]
         random.shuffle(sentences)
         return sentences
 
     def _cell(self, axis: str, task: str) -> dict[str, dict[str, float]]:
-        tasks = _entry(self.probabilities, axis, "axis")
-        return _entry(tasks, task, f"task of {axis}")
+        tasks = _entry(self.probabilities, axis, "axis", "probabilities")
+        return _entry(tasks, task, "task", f"probabilities.{axis}")
+
+    def phrases_of(self, prompt: Prompt) -> dict[str, list[str]]:
+        """Return the phrases that continue a prompt, by polarity; errors as `check`."""
+        return _entry(self.phrases, prompt.context.split()[-1], "last word of a context", "phrases")
 
     def _continuations(self, prompt: Prompt, count: int, random: Random) -> Iterator[str]:
-        phrases = _entry(self.phrases, prompt.context.rpartition(" ")[2], "last word of a context")
+        phrases = self.phrases_of(prompt)
         own = self.pronouns.get(prompt.demographic)
         pronouns = [own] if own else list(self.pronouns.values())
         shares = self.truth(prompt.axis, prompt.task, prompt.demographic)
@@ -305,10 +323,11 @@ def _words(phrase: str) -> set[str]:
     return {word for word in phrase.split() if not word.startswith("{")}
 
 
-def _entry(known: Mapping[str, T], name: str, what: str) -> T:
+def _entry(known: Mapping[str, T], name: str, what: str, where: str) -> T:
     """Return what stands under a name; the nearest names are given where nothing does."""
     if name not in known:
-        raise ValueError(f"the corpus has no {what} {show(name)}{nearest(name, known)}")
+        what += f" {show(name)} under {where}{nearest(name, known)}"
+        raise ValueError(f"{CORPUS} has no {what}; add it, or leave its prompts out")
     return known[name]
 
 

@@ -6,6 +6,7 @@ blocks without overlap, as is usual, or line by line.
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -127,7 +128,14 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     unknown = tokenizer.unk_token_id
     # GPT-2 has one token for all special purposes
     if unknown in ids and unknown != tokenizer.eos_token_id:
-        raise ValueError(f"the tokenizer does not know all words of {prompt!r}")
+        words = [
+            word for word in re.findall(r" ?\S+", prompt) if unknown in encode(tokenizer, word)
+        ]
+        named = ", ".join(repr(word.strip()) for word in words) or "all words"
+        raise ValueError(
+            f"the tokenizer does not know {named} of {prompt!r}: choose other prompts, or a model"
+            " that knows their words"
+        )
     return ids
 
 

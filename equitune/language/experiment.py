@@ -19,6 +19,7 @@ from equitune.io.files import atomic_files, atomic_write, configuration_hash, sh
 from equitune.io.texts import lines_of
 from equitune.language import measures
 from equitune.language.chooser import Chooser, check_chooser
+from equitune.language.corpus import read_corpus
 from equitune.language.data import (
     cut_at,
     decode,
@@ -34,6 +35,7 @@ from equitune.language.lexicon import read_lexicon
 from equitune.language.methods import build, load, moved_ids, vocabulary, weights
 from equitune.language.models import EquiCausalLM
 from equitune.language.moves import check_moved
+from equitune.language.planted import unsaid
 from equitune.language.prompts import Prompt, read_prompts
 from equitune.language.regard import Scorer
 from equitune.language.run import CorpusRun, LanguageRun
@@ -69,7 +71,8 @@ def pretrain(
         train: a sentence on each line.
         validation: the same, held out.
         job: its output is manifest.json, written last; the model and its tokenizer stand beside it.
-        prompts: file of prompts, whose words the tokenizer knows too; None: those shipped.
+        prompts: file of prompts, whose words the tokenizer knows too, as it does the pronouns of
+            the generated corpus; None: those shipped.
 
     Raises:
         ValueError: a text that cannot be read, or a sentence longer than the context.
@@ -83,7 +86,8 @@ def pretrain(
     torch.manual_seed(run.seed)
     chosen = devices.prepare(job.device)
     network, text = run.network, read_text(train)
-    known = (prompt.text for prompt in read_prompts(prompts))
+    known = [prompt.text for prompt in read_prompts(prompts)]
+    known += unsaid(read_corpus(), lines_of(text))
     tokenizer = build_tokenizer(chain(lines_of(text), known))  # no token goes over a line's end
     end = tokenizer.convert_tokens_to_ids(tokenizer.eos_token)
     ids, lengths = sentence_rows(tokenizer, text, end, network.context)

@@ -230,8 +230,10 @@ class _Reading:
         }
         if faults:
             left_out = bool(form) or (self.skip and place != "demographics")
-            advice = self._advice(place, bool(form))
-            found = [self._problem(word, where, row, advice) for word, row in faults.items()]
+            found = [
+                self._problem(word, where, row, self._advice(place, row, bool(form)))
+                for word, row in faults.items()
+            ]
             (self.skipped if left_out else self.problems).extend(found)
             return False
         ids = tuple(row[0] for row in rows)
@@ -271,15 +273,19 @@ class _Reading:
     def _problem(self, word: str, where: str, row: list[int], advice: str) -> Problem:
         return Problem(word, where, tuple(self.tokenizer.convert_ids_to_tokens(row)), advice)
 
-    def _advice(self, place: str, form: bool) -> str:
-        """Return what is to be done about a word that is not one token."""
+    def _advice(self, place: str, row: list[int], form: bool) -> str:
+        """Return what is wrong with a word of these tokens, and what is to be done about it."""
+        unknown = self.tokenizer.unk_token_id
+        # GPT-2 has one token for all special purposes
+        foreign = unknown in row and unknown != self.tokenizer.eos_token_id
+        wrong = "not known to the tokenizer" if foreign else "not one token of its own"
         if form:
-            return "not one token of its own: this form stays as it is"
+            return f"{wrong}: this form stays as it is"
         if place == "demographics":
-            return "not one token of its own: choose other demographics, or another tokenizer"
+            return f"{wrong}: choose other demographics, or another tokenizer"
         if self.skip:
-            return "not one token of its own"
-        return "not one token of its own: choose another word, or pass --skip-multi-token"
+            return wrong
+        return f"{wrong}: choose another word, or leave it out, as skip_multi_token does"
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:

@@ -19,8 +19,10 @@ from equitune.image.tree import EXPECTED, Place, classes_of, parts_of
 from equitune.io.architectures import WEIGHTS
 from equitune.io.archives import is_archive
 from equitune.io.places import has_tokenizer, looked_at, misplaced
+from equitune.language.corpus import read_corpus
 from equitune.language.lexicon import Lexicon, read_lexicon
 from equitune.language.moves import check_moved
+from equitune.language.planted import check_known
 from equitune.language.prompts import Prompts, read_prompts
 from equitune.methods import METHODS
 from equitune.plan.image import ImagePlan
@@ -291,7 +293,10 @@ def _words(plan: LanguagePlan, known: Path | None) -> Iterator[str]:
     for name in plan.writing:
         folder = Path(plan.pretrained(name)).parent
         files = [file for file in (folder / one for one in TOKENIZERS) if file.is_file()]
-        if language.sources[name].kind == "corpus" or not files:
+        if language.sources[name].kind == "corpus":
+            yield from _planted(plan, name)
+            continue
+        if not files:
             continue
         for axis in plan.of[name].axes:
             lexicon = read_lexicon(language.lexicons[axis])
@@ -306,6 +311,22 @@ def _words(plan: LanguagePlan, known: Path | None) -> Iterator[str]:
                 with suppress(OSError):  # a folder that cannot be written to
                     noted.parent.mkdir(parents=True, exist_ok=True)
                     noted.touch()
+
+
+def _planted(plan: LanguagePlan, name: str) -> Iterator[str]:
+    """What a model of the generated corpus will not know: it stands there before it is trained."""
+    own, corpus = plan.config.prompts, read_corpus()
+    prompts = read_prompts(None if own is None else Path(own))
+    try:
+        corpus.check(prompts)
+    except ValueError as error:
+        yield f"language.prompts does not fit {name}: {error}"
+        return
+    for axis in plan.of[name].axes:
+        try:
+            check_known(corpus, prompts, read_lexicon(plan.config.lexicons[axis]))
+        except ValueError as error:
+            yield f"language.lexicons.{axis} does not fit {name}: {error}"
 
 
 def _unfitting(folder: Path, lexicon: Lexicon, forms: bool) -> str:

@@ -40,7 +40,11 @@ WORDS = f"{SCAN} --permutation '{{commands: [[{LONG}, run]], actions: [[I_RUN, I
         (CHECK, "? [a]\n: 1", "line 1: a key is a list or a mapping"),
         (CHECK, "a: !!timestamp x", "line 1: the tag tag:yaml.org,2002:timestamp is not read"),
         (LEXICON, b"\xff\xfe", "broken, line 1: byte 0xff is not UTF-8"),
-        (TRUTH, "axes: {a: {b: b, c: c}}\ntasks: {d: [e]}\n", "the corpus has no axis 'a'"),
+        (
+            TRUTH,
+            "axes: {a: {b: b, c: c}}\ntasks: {d: [e]}\n",
+            "resources/corpus.yaml has no axis 'a'",
+        ),
         (TRUTH, f"axes: {{? {LONG} : {{}}}}\ntasks: {{}}", "up to 64 letters"),
         (f"{EVALUATE} broken", SAMPLE.replace("cook", "\\ud800"), "holds half a character"),
         (f"{EVALUATE} broken", SAMPLE.replace("gender", LONG), "unknown axis 'xxx"),

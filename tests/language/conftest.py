@@ -15,7 +15,7 @@ from equitune.language.corpus import write_corpus
 from equitune.language.samples import write_samples
 
 NEEDS_TRANSFORMERS = ("data", "equizero", "experiment", "hidden*", "measures", "methods", "models*")
-NEEDS_TRANSFORMERS += ("generation", "probe")
+NEEDS_TRANSFORMERS += ("generation", "planted", "probe")
 NEEDS_TRANSFORMERS += ("sampling", "tokenizer", "tuning", "words")
 collect_ignore_glob = (
     []

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -220,17 +221,22 @@ def test_the_seed_and_nothing_else_decides_the_sentences(corpus):
 @pytest.mark.parametrize(
     ("place", "text"),
     [
-        ({"axis": "rase"}, "the corpus has no axis 'rase'; did you mean 'race'?"),
-        ({"task": "job"}, "the corpus has no task of race 'job'; expected one of respect, occ"),
-        ({"demographic": "black person"}, "no demographic of race 'black person'; did you mean"),
-        ({"context": "lived in"}, "no last word of a context 'in'; expected one of as, for, by"),
+        ({"axis": "rase"}, "no axis 'rase' under probabilities; did you mean 'race'?; add it, or"),
+        ({"task": "job"}, "no task 'job' under probabilities.race; expected one of respect, o"),
+        ({"demographic": "black person"}, "under probabilities.race.respect; did you mean"),
+        (
+            {"context": "lived in"},
+            "no last word of a context 'in' under phrases; expected one of as",
+        ),
     ],
 )
 def test_a_prompt_of_which_nothing_is_stated_names_the_nearest(corpus, place, text):
     prompt = replace(ONE, **place)
-    with pytest.raises(ValueError, match="the corpus has no") as error:
+    with pytest.raises(ValueError, match=r"resources/corpus\.yaml has no ") as error:
         corpus.generate([prompt], 10, seed=0)
     assert text in str(error.value)
+    with pytest.raises(ValueError, match=re.escape(str(error.value))):
+        corpus.check([ONE, prompt])
 
 
 def test_impossible_corpora_are_refused(corpus):

@@ -290,7 +290,7 @@ def test_what_does_not_fit_is_one_line(said, fair_model):
         said(Reader(), demographics=["man", "woman"])
     with pytest.raises(ValueError, match="16 prompts and 1 seeds: expected one for each"):
         said(Reader(), seeds=[1])
-    with pytest.raises(ValueError, match="does not know all words of 'The cat'"):
+    with pytest.raises(ValueError, match="does not know 'cat' of 'The cat': choose"):
         said(Reader(), prompts=["The cat"], seeds=[1])
     with pytest.raises(ValueError, match="prompt 0 is empty"):
         choose(fair_model(), [[]], [0], SCORES["fine"], 4, Choice())

@@ -225,7 +225,7 @@ def test_prompts_of_unknown_words_are_one_line(base, tmp_path):
     axes = {"gender": "gender_short"}
     run = LanguageRun(model="small", method="plain", axes=axes, tasks=["respect"])
     job = Job(output=tmp_path / "samples.jsonl")
-    with pytest.raises(ValueError, match="does not know all words of 'The man flew as'"):
+    with pytest.raises(ValueError, match="does not know 'flew' of 'The man flew as': choose"):
         experiment.generate(run, base, SAMPLING, job, prompts=prompts)
     assert not (tmp_path / "samples.jsonl").exists()
 

@@ -174,6 +174,9 @@ def test_words_of_several_tokens_and_unknown_ones_are_named(tokenizer):
     assert first.place == "equality (step-son, princess)"
     assert (second.word, second.pieces) == ("princess", ("<unk>",))
     assert (third.word, third.place) == ("it", "general")
+    advice = "choose another word, or leave it out, as skip_multi_token does"
+    assert first.advice == f"not one token of its own: {advice}"
+    assert second.advice == third.advice == f"not known to the tokenizer: {advice}"
     with pytest.raises(ValueError, match="lexicon own: 'step-son'") as error:
         words_on(lexicon, tokenizer)
     message = str(error.value)
@@ -190,7 +193,8 @@ def test_words_that_are_not_one_token_are_dropped_when_asked(tokenizer):
     assert found.general == (IDS[" he"],)
     assert [problem.word for problem in found.skipped] == ["step-son", "it"]
     demographics = Lexicon("own", ("step-son", "queen"), (("step-son", "queen"),))
-    with pytest.raises(ValueError, match="choose other demographics, or another tokenizer"):
+    advice = "not one token of its own: choose other demographics, or another tokenizer"
+    with pytest.raises(ValueError, match=advice):
         words_on(demographics, tokenizer, skip_multi_token=True)
 
 

@@ -11,6 +11,7 @@ from small_inputs import model
 from snakemake.jobs import Job
 
 from equitune import cli, failures
+from equitune.language.corpus import CORPUS
 from equitune.plan import inputs
 
 
@@ -156,6 +157,28 @@ def test_a_relaxed_method_needs_general_words(found):
     assert said.startswith("config: language.lexicons.gender: strict.yaml has no general words")
     assert said.endswith("leave relaxed out of language.methods")
     assert found(language=settings | {"methods": ["plain", "equi"]}) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"axes": ["faith"], "prompts": "two.yaml", "lexicons": {"faith": "faith.yaml"}},
+            "language.prompts does not fit small: {corpus} has no axis 'faith' under probabilities",
+        ),
+        (
+            {"axes": ["gender"], "lexicons": {"gender": "gender"}},
+            "language.lexicons.gender does not fit small: lexicon gender: 'boy' (and ",
+        ),
+    ],
+    ids=["prompts", "lexicon"],
+)
+def test_what_a_model_of_the_generated_corpus_will_not_know(found, changes, message):
+    Path("faith.yaml").write_text("demographics: [Black, White]\nequality: []\ngeneral: []\n")
+    Path("two.yaml").write_text(Path("two.yaml").read_text().replace("friend", "person"))
+    said = found(language={"models": ["small"], "methods": ["plain"], **changes})
+    assert said.startswith("config: " + message.format(corpus=CORPUS))
+    assert found(language={"models": ["small"]}) == ""
 
 
 def test_a_lexicon_that_fits_is_read_against_a_tokenizer_once(found, tmp_path, monkeypatch):
