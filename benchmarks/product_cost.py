@@ -1,15 +1,17 @@
 """Ways to equivariance under a product of groups: all copies, a sum of averages, one copy.
 
 Time, equivariance error and distance to the model side by side, for SCAN with two groups at once
-and for a small GPT-2 of random weights with the pairs of an intersectional lexicon. The distance is
-the root mean square of f(gx) - M(gx) over inputs and elements, of log-probabilities or logits. The
-rule measure_product_cost runs this; `--help` tells how to run it by hand.
+and for the small GPT-2 of the generated corpus, whose prompts name gender and orientation, and race
+too. The distance is the root mean square of f(gx) - M(gx) over inputs and elements, of
+log-probabilities or logits. The rule measure_product_cost runs this; `--help` tells how to run it
+by hand.
 """
 
 import math
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,13 +25,21 @@ from equitune.additive import Additive
 from equitune.canonical import Canonical
 from equitune.equivariance import equivariance_error
 from equitune.groups import ProductGroup
+from equitune.language.data import encode_prompt
+from equitune.language.lexicon import read_lexicon
+from equitune.language.methods import load as load_language
 from equitune.language.models import EquiCausalLM
+from equitune.language.prompts import read_prompts
+from equitune.language.words import words_on
 from equitune.scan.data import COMMANDS, load_dataset
 from equitune.scan.models import load
 from equitune.scan.words import word_group
 from equitune.symmetrize import EquiTuned
 
-from transformers import GPT2Config, GPT2LMHeadModel  # isort: skip  equitune prepares its import
+from transformers import (  # isort: skip  equitune prepares its import
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 PLAIN, FULL, SUM, FRAME = "plain", "all copies", "additive", "frame"
 SCAN_GROUPS: dict[str, list[dict[str, list[list[str]]]]] = {  # two groups at once
@@ -45,8 +55,8 @@ SCAN_GROUPS: dict[str, list[dict[str, list[list[str]]]]] = {  # two groups at on
         {"commands": [["right", "left"]], "actions": [["I_TURN_RIGHT", "I_TURN_LEFT"]]},
     ],
 }
-VOCABULARY, PROMPTS, LENGTH = 50, 32, 10
-PAIRS = {"gender": (2, 3), "orientation": (4, 5), "race": (6, 7)}  # ids that change places
+# in the order in which a prompt names them: the Black gay man
+LEXICONS = {"race": "race", "orientation": "orientation", "gender": "gender_short"}
 AXES = (("gender", "orientation"), ("gender", "orientation", "race"))
 Forms = dict[str, nn.Module]
 
@@ -100,17 +110,27 @@ class Logits(nn.Module):
         return logits
 
 
-def swaps(axes: Sequence[str]) -> list[TokenPermutation]:
-    """For each axis the exchange of its two words."""
-    pairs = [dict(zip(PAIRS[axis], reversed(PAIRS[axis]), strict=True)) for axis in axes]
-    rows = [[pair.get(word, word) for word in range(VOCABULARY)] for pair in pairs]
-    return [TokenPermutation.generated_by(row) for row in rows]
+def swaps(tokenizer: PreTrainedTokenizerBase, axes: Sequence[str]) -> list[TokenPermutation]:
+    """For each axis the group of its lexicon."""
+    return [words_on(read_lexicon(LEXICONS[axis]), tokenizer).action for axis in axes]
 
 
-def language_forms(model: GPT2LMHeadModel, axes: Sequence[str]) -> Forms:
+def asked(tokenizer: PreTrainedTokenizerBase, axes: Sequence[str]) -> Tensor:
+    """Prompts that name a demographic of each axis, (batch, positions): all of the usual length."""
+    words = [read_lexicon(name).demographics for axis, name in LEXICONS.items() if axis in axes]
+    rows = [
+        encode_prompt(tokenizer, f"The {' '.join(who)} {context}")
+        for contexts in read_prompts().tasks.values()
+        for context in contexts
+        for who in product(*words)
+    ]
+    usual = statistics.mode(map(len, rows))
+    return torch.tensor([row for row in rows if len(row) == usual])
+
+
+def language_forms(model: PreTrainedModel, factors: Sequence[TokenPermutation]) -> Forms:
     """A language model as it is, and in the three forms."""
-    plain, factors = Logits(model), swaps(axes)
-    both = together(factors)
+    plain, both = Logits(model), together(factors)
     return {
         PLAIN: plain,
         FULL: Logits(EquiCausalLM.wrap(model, both)),
@@ -162,37 +182,39 @@ def scan_rows(rounds: int, model: Path, dataset: Path) -> Iterator[Row]:
         yield from compared(rounds, names, case)
 
 
-def language_rows(rounds: int) -> Iterator[Row]:
-    """A small GPT-2 of random weights, large enough that copies differ."""
-    torch.manual_seed(0)
-    sizes = {"n_layer": 2, "n_head": 2, "n_embd": 64, "n_positions": 16}
-    sizes |= {"bos_token_id": 0, "eos_token_id": 0}
-    config = GPT2Config(vocab_size=VOCABULARY, initializer_range=0.2, **sizes)
-    model = GPT2LMHeadModel(config).double().eval()
-    ids = torch.randint(2, VOCABULARY, (PROMPTS, LENGTH))
+def language_rows(rounds: int, folder: Path) -> Iterator[Row]:
+    """The model of the generated corpus, asked about people of two and three axes at once."""
+    model, tokenizer = load_language(folder, "cpu", "float32")
+    model.double()
     for axes in AXES:
-        for place, axis in enumerate(axes):  # a word of each axis in every prompt
-            ids[:, 2 * place + 1] = torch.tensor(PAIRS[axis])[torch.arange(PROMPTS) % 2]
-        both = together(swaps(axes))
-        case = Case(language_forms(model, axes), (both,), both.on_logits(), (ids,))
-        names = "language", "GPT-2 of 2 layers", " × ".join(axes)
+        factors, ids = swaps(tokenizer, axes), asked(tokenizer, axes)
+        both = together(factors)
+        case = Case(language_forms(model, factors), (both,), both.on_logits(), (ids,))
+        names = "language", "small GPT-2", f"{' × '.join(axes)}, {len(ids)} prompts"
         yield from compared(rounds, names, case)
+    yield from projection_rows(swaps(tokenizer, AXES[0]))
 
 
 class Repeat(nn.Module):
     """Gives the token that it reads the probability 1: equivariant under every permutation."""
 
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+
     def forward(self, ids: Tensor) -> Tensor:
-        return F.one_hot(ids, VOCABULARY).double()
+        return F.one_hot(ids, self.vocabulary).double()
 
 
-def projection_rows() -> Iterator[Row]:
+def projection_rows(factors: Sequence[TokenPermutation]) -> Iterator[Row]:
     """What becomes of a model that is equivariant already: the probability it gives the token."""
-    first, second = swaps(AXES[0])
-    both, ids = together([first, second]), torch.tensor([[PAIRS["gender"][0]]])
+    first, second = factors
+    both, repeat = together(factors), Repeat(first.size)
+    moved = first.permutations[1] != first.permutations[0]
+    ids = moved.nonzero()[:1]  # a token that the first of them moves
     forms = {
-        FULL: EquiTuned(Repeat(), both, both.on_logits()),
-        SUM: Additive(Repeat(), [(first,), (second,)], [first.on_logits(), second.on_logits()]),
+        FULL: EquiTuned(repeat, both, both.on_logits()),
+        SUM: Additive(repeat, [(first,), (second,)], [first.on_logits(), second.on_logits()]),
     }
     for name, form in forms.items():
         p = float(form(ids)[0, 0, ids[0, 0]])
@@ -205,13 +227,14 @@ def main() -> None:
     parser = command_line(__doc__)
     parser.add_argument("model", type=Path, help="model.safetensors of scan pretrain")
     parser.add_argument("--dataset", type=Path, required=True, help="its dataset")
+    parser.add_argument("--language", type=Path, help="folder of what language pretrain wrote")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     taken: list[Callable[[], Iterator[Row]]] = [
-        partial(scan_rows, arguments.rounds, arguments.model, arguments.dataset),
-        partial(language_rows, arguments.rounds),
-        projection_rows,
+        partial(scan_rows, arguments.rounds, arguments.model, arguments.dataset)
     ]
+    if arguments.language is not None:
+        taken.append(partial(language_rows, arguments.rounds, arguments.language))
     report(chain.from_iterable(each() for each in taken), arguments.output)
 
 

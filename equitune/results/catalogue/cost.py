@@ -89,15 +89,15 @@ FIGURES = (
         keys=(),
         caption=(
             "Three ways to equivariance under a product of groups, for SCAN with two groups "
-            "at once and for a small GPT-2 of random weights with two and three pairs of "
-            'words. "All copies" is the mean over the whole product, "additive" the sum '
-            'of one mean for each factor (Baltaji et al. 2024), "frame" one copy that the '
-            "input chooses. Left, time over that of the plain model (the stroke), medians "
-            "with their range over the rounds; middle, the largest relative error of "
-            "equivariance in float64 (the stroke: of the plain model; an error of 0 stands at "
-            "the left end); right, the root mean square of the difference to the model's own "
-            "outputs over all copies, relative to these. All three are exact; the mean over "
-            "all copies is the nearest one to the model, the frame the cheapest."
+            "at once and for the small GPT-2 of the generated corpus, asked about people of "
+            'two and three axes at once. "All copies" is the mean over the whole product, '
+            '"additive" the sum of one mean for each factor (Baltaji et al. 2024), "frame" one '
+            "copy that the input chooses. Left, time over that of the plain model (the "
+            "stroke), medians with their range over the rounds; middle, the largest relative "
+            "error of equivariance in float64 (the stroke: of the plain model; an error of 0 "
+            "stands at the left end); right, the root mean square of the difference to the "
+            "model's own outputs over all copies, relative to these. All three are exact; the "
+            "mean over all copies is the nearest one to the model, the frame the cheapest."
         ),
     ),
     Figure(
