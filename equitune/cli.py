@@ -19,6 +19,7 @@ from typing import Annotated
 from equitune import __version__, config, failures
 from equitune.compat import extra
 from equitune.image import cli as image
+from equitune.io.layout import log_of_command
 from equitune.language import cli as language
 from equitune.options import Mirror
 from equitune.results import cli as results
@@ -64,7 +65,11 @@ def _tell_version(asked: bool) -> None:
 def options(
     context: typer.Context,
     log: Annotated[
-        Path | None, typer.Option(help="File for every message and, on failure, the traceback.")
+        Path | None,
+        typer.Option(
+            help="File for every message and, on failure, the traceback; else, in jobs of the"
+            " workflow, results/logs/FILE.log for --output results/FILE."
+        ),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     minutes: Annotated[
@@ -98,6 +103,8 @@ def options(
     if minutes is not None:
         interruption.allot(minutes)
     logging.raiseExceptions = False  # a full disk or a closed terminal costs lines, not the run
+    if log is None and os.environ.get("EQUITUNE_LOGS"):  # set in plan/equitune.sh
+        log = log_of_command(context.obj)
     terminal = logging.StreamHandler()
     other = world.place()
     if other:  # what all ranks say alike is said once

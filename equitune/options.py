@@ -1,11 +1,13 @@
 """Options that the commands of all experiments share."""
 
+from dataclasses import is_dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any, TypeVar
 
 from equitune.compat import extra
 from equitune.config import parse
-from equitune.io import flat
+from equitune.io import flat, layout
 from equitune.io.names import nearest, show
 from equitune.io.resources import DEFAULTS
 from equitune.io.texts import parse_yaml, read_text
@@ -15,10 +17,16 @@ with extra("workflow"):
 
 T = TypeVar("T")
 
+ELSE = "; else what the folders of --output say."
 Input = Annotated[Path, typer.Option(help="File to read.")]
+Dataset = Annotated[Path | None, typer.Option(help=f"File of the dataset{ELSE}")]
 Output = Annotated[Path, typer.Option(help="File to write.")]
 Beside = Annotated[Path | None, typer.Option(help="A further file; else beside the other.")]
 Seed = Annotated[int, typer.Option(min=0, max=(1 << 32) - 1, help="Decides every random choice.")]
+RunSeed = Annotated[
+    int | None,
+    typer.Option(min=0, max=(1 << 32) - 1, help=f"Decides every random choice{ELSE}"),
+]
 Settings = Annotated[
     str, typer.Option(help="Optimizer and schedule: steps=10,batch_size=4,…; or YAML or JSON.")
 ]
@@ -46,6 +54,8 @@ def settings(kind: type[T], text: str, option: str, section: str = "") -> T:
         ValueError: it is none of these; one line.
     """
     read = flat.read(text, option)
+    if is_dataclass(kind) and isinstance(read, dict) and all(isinstance(key, str) for key in read):
+        read = flat.nested(read, option)
     if section and isinstance(read, str):
         read = _named(read, section, option)
     result: T = parse(kind, read, option)
@@ -63,6 +73,26 @@ def states(folder: Path | None, output: Path) -> Path | None:
         return None if folder == Path("none") else folder
     inside = (place / "states" for place in output.parents if place.name == "results")
     return next(inside, None)
+
+
+def placed(output: Path, **given: object) -> Any:
+    """Return options of a run, those that were not given as the folders of its output say them.
+
+    Args:
+        output: what will be written; see `layout.said`.
+        given: options by name, None where one was left out.
+
+    Raises:
+        ValueError: neither the options nor the folders say one; all of these are named.
+    """
+    said = layout.said(output)
+    found = {name: said.get(name) if value is None else value for name, value in given.items()}
+    if missing := [f"--{name}" for name, value in found.items() if value is None]:
+        raise ValueError(
+            f"missing {', '.join(missing)}: name {'it' if len(missing) == 1 else 'them'}, or write"
+            f" to {layout.FOLDERS}, which --output {output} does not"
+        )
+    return SimpleNamespace(**found)
 
 
 def beside(given: Path | None, output: Path, name: str) -> Path:

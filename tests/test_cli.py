@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -205,6 +206,50 @@ def test_the_log_holds_plain_lines_of_progress(tmp_path, dataset):
     assert "step 3/3" in text
     assert "validation" in text
     assert "\r" not in text
+
+
+@pytest.mark.parametrize("job", [True, False], ids=["job", "hand"])
+def test_a_job_has_a_log_in_the_place_of_its_output(tmp_path, monkeypatch, capfd, job):
+    monkeypatch.chdir(tmp_path)
+    if job:
+        monkeypatch.setenv("EQUITUNE_LOGS", "yes")
+    tune = ["scan", "tune", "--pretrained", "none", "--permutation", "jump_run"]
+    tune += ["--training", TRAINING, "--output"]
+    output = "results/scan/add_jump/GRU/seed0/equitune/jump_run/model.safetensors"
+    assert run(*tune, output) == 1
+    assert "none" in error_line(capfd)
+    logs = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert logs == ([tmp_path / f"{output.replace('results', 'results/logs')}.log"] if job else [])
+    named = tmp_path / "named.log"
+    assert run("--log", named, *tune, output) == 1
+    assert "Traceback" in named.read_text()
+
+
+def test_what_the_folders_of_an_output_say_need_not_be_said(tmp_path, dataset, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = Path("runs/add_jump/GRU/seed0")
+    known = Path("runs/add_jump/seed0/dataset.safetensors")
+    known.parent.mkdir(parents=True)
+    dataset.rename(known)
+    short = ["scan", "pretrain", "--model", MODEL, "--training", TRAINING, "--output"]
+    model = place / "pretrained/identity/model.safetensors"
+    assert run(*short, model) == 0
+    assert pretrain(known, "whole/model.safetensors", architecture="GRU") == 0
+    tuned = place / "equitune/jump_run/model.safetensors"
+    short = ["scan", "tune", "--permutation", GROUP, "--training", TRAINING, "--pretrained"]
+    assert run(*short, model, "--output", tuned) == 0
+    assert tune(known, model, "whole/tuned/model.safetensors") == 0
+    for one, other in ((model, "whole"), (tuned, "whole/tuned")):
+        for name in ("model.safetensors", "config.json"):
+            assert one.with_name(name).read_bytes() == Path(other, name).read_bytes()
+    assert run("scan", "evaluate", tuned, "--permutation", GROUP, "--output", place / "a.csv") == 0
+    assert (place / "a.csv").read_text().count("equitune,jump_run,0") == 1
+
+
+def test_an_output_elsewhere_needs_all_options(tmp_path, capfd):
+    output = tmp_path / "model.safetensors"
+    assert run("scan", "pretrain", "--training", TRAINING, "--output", output) == 1
+    assert "missing --dataset, --architecture, --seed: name them" in error_line(capfd)
 
 
 def test_unknown_file_to_retrieve_names_the_nearest(tmp_path, capfd):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from equitune.config import ImageSource, Permutation, RegardScorer
+from equitune.config import ImageBuilder, ImageSource, Permutation, RegardScorer
 from equitune.io.resources import DEFAULTS
-from equitune.options import beside, lexicons, settings, states
+from equitune.options import beside, lexicons, placed, settings, states
 
 NAMED = {
     "language.scorers": RegardScorer,
@@ -28,6 +28,34 @@ def test_a_name_stands_for_what_the_default_run_has_under_it(section, kind):
 
 def test_settings_are_taken_as_before():
     assert settings(RegardScorer, "{kind: words}", "--scorer", "language.scorers").kind == "words"
+
+
+def test_a_mapping_in_settings_has_dotted_keys():
+    text = "architecture=own,options.momentum=0.1"
+    assert settings(ImageBuilder, text, "--builder") == ImageBuilder(
+        architecture="own", options={"momentum": 0.1}
+    )
+    with pytest.raises(ValueError, match="--builder: 'options' has a value, and keys in it"):
+        settings(ImageBuilder, "options.a=1,options=2", "--builder")
+
+
+def test_the_folders_of_an_output_stand_for_options_that_were_left_out():
+    output = Path("results/scan/add_jump/GRU/seed2/equitune/jump_run/model.safetensors")
+    said = placed(output, dataset=None, seed=None, method="finetune", group=None)
+    assert vars(said) == {
+        "dataset": Path("results/scan/add_jump/seed2/dataset.safetensors"),
+        "seed": 2,
+        "method": "finetune",  # what is given counts
+        "group": "jump_run",
+    }
+    assert placed(output, seed=0).seed == 0
+
+
+def test_what_neither_options_nor_folders_say_is_named():
+    with pytest.raises(ValueError, match=r"^missing --dataset, --group: name them, or write to …/"):
+        placed(Path("out/model.safetensors"), dataset=None, seed=0, group=None)
+    with pytest.raises(ValueError, match=r"^missing --seed: name it, or .* --output model.safet"):
+        placed(Path("model.safetensors"), seed=None)
 
 
 def test_an_unknown_name_is_one_line():

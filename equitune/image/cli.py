@@ -7,18 +7,23 @@ from equitune.compat import extra
 from equitune.config import ImageBuilder, ImageModel, ImageSource, Training
 from equitune.config.base import IDENTITY
 from equitune.config.image_groups import IMAGE_GROUPS
+from equitune.io.layout import SUFFIX, features_of
 from equitune.methods import names
 from equitune.options import (
+    ELSE,
     Beside,
+    Dataset,
     Device,
     Input,
     Mirror,
     Output,
+    RunSeed,
     Seed,
     Settings,
     States,
     beside,
     build,
+    placed,
     settings,
     states,
 )
@@ -28,14 +33,20 @@ with extra("workflow"):
 
 app = typer.Typer(help="Image classification under rotations and flips.")
 
-Architecture = Annotated[str, typer.Option(help="A torchvision builder, or timm:NAME.")]
+ARCHITECTURE = "A torchvision builder, or timm:NAME"
+Architecture = Annotated[str, typer.Option(help=f"{ARCHITECTURE}.")]
+RunArchitecture = Annotated[str | None, typer.Option(help=f"{ARCHITECTURE}{ELSE}")]
 Builder = Annotated[
     str, typer.Option(help="Upsampling, the builder's options: upsample=2,…; or YAML.")
 ]
 Model = Annotated[str, typer.Option(help="Head, backbone, precision: backbone=frozen,…; or YAML.")]
 Group = Annotated[str, typer.Option(help=", ".join(IMAGE_GROUPS))]
 Features = Annotated[
-    list[Path], typer.Option(help="What image features wrote; once for each group.")
+    list[str],
+    typer.Option(
+        help="What image features wrote, once for each group: NAME.safetensors, or NETWORK/GROUP of"
+        " the folder features beside that of the dataset."
+    ),
 ]
 
 
@@ -130,26 +141,28 @@ def features(
 
 @app.command()
 def forecast(
-    dataset: Input,
     transformed: Annotated[Path, typer.Option(help="Group-transformed test part.")],
     model: Annotated[Path, typer.Option(help="model.safetensors of a model without a group.")],
     output: Output,
+    dataset: Dataset = None,
     device: Device = "auto",
     features: Features = [],  # noqa: B006
 ) -> None:
     """Foretell what averaging over the group will gain, without labels; then measure it."""
     from equitune.image import forecast
 
-    forecast.forecast(dataset, transformed, model, output, device=device, features=features)
+    known = placed(output, dataset=dataset).dataset
+    computed = _files(features, known)
+    forecast.forecast(known, transformed, model, output, device=device, features=computed)
 
 
 @app.command()
 def pretrain(
-    dataset: Input,
-    architecture: Architecture,
-    seed: Seed,
     training: Settings,
     output: Output,
+    dataset: Dataset = None,
+    architecture: RunArchitecture = None,
+    seed: RunSeed = None,
     builder: Builder = "{}",
     model: Model = "{}",
     device: Device = "auto",
@@ -160,29 +173,31 @@ def pretrain(
     from equitune.image.run import ImageRun
     from equitune.run.job import Job
 
+    place = placed(output, dataset=dataset, architecture=architecture, seed=seed)
     run = build(
         ImageRun,
-        architecture=architecture,
+        architecture=place.architecture,
         builder=settings(ImageBuilder, builder, "--builder"),
-        seed=seed,
+        seed=place.seed,
         model=settings(ImageModel, model, "--model"),
         training=settings(Training, training, "--training"),
     )
-    experiment.pretrain(
-        run, dataset, Job(output=output, device=device, state_folder=states(state_folder, output))
-    )
+    job = Job(output=output, device=device, state_folder=states(state_folder, output))
+    experiment.pretrain(run, place.dataset, job)
 
 
 @app.command()
 def tune(
-    dataset: Input,
     weights: Input,
-    architecture: Architecture,
-    method: Annotated[str, typer.Option(help=", ".join(names("image")))],
-    group: Annotated[str, typer.Option(help=", ".join((*IMAGE_GROUPS, IDENTITY)))],
-    seed: Seed,
     training: Settings,
     output: Output,
+    dataset: Dataset = None,
+    architecture: RunArchitecture = None,
+    method: Annotated[str | None, typer.Option(help=f"{', '.join(names('image'))}{ELSE}")] = None,
+    group: Annotated[
+        str | None, typer.Option(help=f"{', '.join((*IMAGE_GROUPS, IDENTITY))}{ELSE}")
+    ] = None,
+    seed: RunSeed = None,
     builder: Builder = "{}",
     model: Model = "{}",
     device: Device = "auto",
@@ -197,28 +212,31 @@ def tune(
     from equitune.image.run import ImageRun
     from equitune.run.job import Job
 
+    given = {"architecture": architecture, "method": method, "group": group, "seed": seed}
+    place = placed(output, dataset=dataset, **given)
     run = build(
         ImageRun,
-        architecture=architecture,
+        architecture=place.architecture,
         builder=settings(ImageBuilder, builder, "--builder"),
-        method=method,
-        group=group,
-        seed=seed,
+        method=place.method,
+        group=place.group,
+        seed=place.seed,
         model=settings(ImageModel, model, "--model"),
         training=settings(Training, training, "--training"),
     )
     job = Job(output=output, device=device, state_folder=states(state_folder, output))
-    experiment.tune(run, dataset, weights, job, features=features, teacher=teacher)
+    known = _files(features, place.dataset)
+    experiment.tune(run, place.dataset, weights, job, features=known, teacher=teacher)
 
 
 @app.command()
 def evaluate(
     models: Annotated[list[Path], typer.Argument(help="model.safetensors of each model.")],
-    dataset: Input,
     transformed: Annotated[
         list[Path], typer.Option(help="Group-transformed test part; once for each group.")
     ],
     output: Output,
+    dataset: Dataset = None,
     device: Device = "auto",
     features: Features = [],  # noqa: B006
     elements: Beside = None,
@@ -232,14 +250,22 @@ def evaluate(
     """
     from equitune.image import evaluation
 
+    known = placed(output, dataset=dataset).dataset
     evaluation.evaluate(
-        dataset,
+        known,
         transformed,
         models,
         output=output,
         elements=beside(elements, output, "elements.csv"),
         examples=beside(examples, output, "examples.csv"),
         device=device,
-        features=features,
+        features=_files(features, known),
         scores=beside(scores, output, "scores.csv"),
     )
+
+
+def _files(features: list[str], dataset: Path) -> list[Path]:
+    """The files of features, those called NETWORK/GROUP beside the dataset."""
+    return [
+        Path(name) if name.endswith(SUFFIX) else features_of(dataset, name) for name in features
+    ]

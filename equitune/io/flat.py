@@ -1,7 +1,7 @@
 """Settings as one word of a command line: steps=10,batch_size=4; what that cannot say, as JSON.
 
 A value is a number, true, false, null or a plain text; cycles of words, [[a, b], [c, d]], are
-a+b/c+d.
+a+b/c+d. What stands in a mapping of the settings has both keys: options.momentum=0.1.
 """
 
 import json
@@ -14,6 +14,7 @@ from equitune.io.names import show
 from equitune.io.texts import parse_yaml
 
 # no letter here means anything to a shell
+NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 KEY = r"[A-Za-z_][A-Za-z0-9_.]*"
 TEXT = re.compile(r"[A-Za-z0-9_./:@%+-]+")
 CYCLE = r"[A-Za-z_][A-Za-z0-9_]*(\+[A-Za-z_][A-Za-z0-9_]*)+"
@@ -31,6 +32,40 @@ def write(settings: Mapping[str, Any]) -> str:
     if not texts or None in texts.values() or not all(re.fullmatch(KEY, key) for key in texts):
         return whole
     return ",".join(f"{key}={text}" for key, text in texts.items())
+
+
+def dotted(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without mappings in them, as far as their keys allow it; see `nested`."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict) and value and all(re.fullmatch(NAME, name) for name in value):
+            found |= {f"{key}.{name}": inner for name, inner in dotted(value).items()}
+        else:
+            found[key] = value
+    return found
+
+
+def nested(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return settings with the mappings that `dotted` took apart.
+
+    Args:
+        settings: no key of them has a dot of its own.
+        where: the option, with which an error opens.
+
+    Raises:
+        ValueError: a key has both a value and keys in it; one line.
+    """
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        inner, (*outer, last) = found, key.split(".")
+        for name in outer:
+            inner = inner.setdefault(name, {})
+            if not isinstance(inner, dict):
+                raise ValueError(f"{where}: {name} has a value, and {show(key)} one too: keep one")
+        if last in inner:
+            raise ValueError(f"{where}: {show(key)} has a value, and keys in it: keep one")
+        inner[last] = value
+    return found
 
 
 def read(text: str, where: str) -> Any:

@@ -295,7 +295,7 @@ def evaluate(
         str, typer.Option(help="The scorer of regard: a name, as words, or kind=words,…; or YAML.")
     ],
     seed: Seed,
-    regard: Output,
+    output: Output,
     fairness: Beside = None,
     texts: Beside = None,
     measures: Annotated[
@@ -316,14 +316,14 @@ def evaluate(
     """Score texts and compare demographics: regard, gaps (fairness.csv) and texts (texts.csv)."""
     from equitune.language import evaluation
 
-    further = beside(fairness, regard, "fairness.csv"), beside(texts, regard, "texts.csv")
+    further = beside(fairness, output, "fairness.csv"), beside(texts, output, "texts.csv")
     evaluation.evaluate(
         samples,
         measures or [],
         settings(RegardScorer, scorer, "--scorer", "language.scorers"),
         trained,
         seed,
-        evaluation.Outputs(regard, *further),
+        evaluation.Outputs(output, *further),
         prompts,
         mask_demographic=mask,
         cut=first_sentence,

@@ -28,7 +28,9 @@ def option(name: str, *values: object) -> str:
 
 def as_text(settings: Any) -> str:
     """Return a dataclass as one argument of a command, without what is as by default."""
-    return flat.write(_changed(settings))
+    plain = _changed(settings)
+    text = flat.write(flat.dotted(plain))
+    return flat.write(plain) if text.startswith("{") else text
 
 
 def changed(name: str, settings: Any) -> str:
@@ -57,7 +59,7 @@ class Commands:
             text: the command, with its arguments as the rule knows them.
             environment: variables that are set for it.
         """
-        return f"{_begin(environment)} {text}"
+        return f"{_begin(text, environment)} {text}"
 
     def python(self, text: str, before: str = "") -> str:
         """Return how a script of benchmarks/ or a further Snakemake is started.
@@ -70,7 +72,7 @@ class Commands:
 
     def compute(self, text: str) -> str:
         """Return a command that computes on a device."""
-        return f"{_begin()}{self._determinism} {text}{self._device}"
+        return f"{_begin(text)}{self._determinism} {text}{self._device}"
 
     def start(self, resources: Mapping[str, Any]) -> str:
         """Return how a training starts: as a process, as ranks, or as ranks on several nodes.
@@ -92,16 +94,21 @@ class Commands:
 
         The rule's `params.start` is what `start` returns.
         """
-        begin = "{params.start} --log {log:q} --minutes {resources.runtime}"
+        begin = f"{{params.start}}{_log(text)} --minutes {{resources.runtime}}"
         return f"{begin}{self._determinism} {text}{self._device}"
 
 
-def _begin(environment: str = "") -> str:
+def _begin(text: str, environment: str = "") -> str:
     """How each command begins.
 
     No path of this machine is part of it, so that a project that was moved is not run anew.
     """
-    return f"{environment} {escaped(EQUITUNE)} --log {{log:q}}".lstrip()
+    return f"{environment} {escaped(EQUITUNE)}{_log(text)}".lstrip()
+
+
+def _log(text: str) -> str:
+    """The option for a job's log, left out where it follows from the output (io/layout.py)."""
+    return "" if "--output {output" in text else " --log {log:q}"
 
 
 def escaped(text: str) -> str:

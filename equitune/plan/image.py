@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 from equitune.config import IDENTITY, Image, ImageBuilder
 from equitune.config.image_kinds import IMAGE_KINDS
 from equitune.methods import METHODS
+from equitune.plan.braces import braces
 from equitune.plan.commands import models
 from equitune.plan.fingerprint import of_place
 from equitune.plan.registry import Registry
@@ -96,6 +98,11 @@ class ImagePlan:
             return []
         network = self.network(architecture)
         return [FEATURES.format(dataset=dataset, network=network, group=one) for one in groups]
+
+    def named(self, features: Iterable[str]) -> str:
+        """The options for features, as NETWORK/GROUP beside the dataset of the command."""
+        files = (Path(file).with_suffix("").parts[-2:] for file in features)
+        return braces(("/".join(parts) for parts in files), "--features")
 
     def features_to_tune(
         self, dataset: str, architecture: str, method: str, group: str

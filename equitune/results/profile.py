@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from equitune.io.layout import BENCHMARKS, LOGS
 from equitune.io.texts import read_text
 from equitune.results.tables import JOB_COLUMNS
 from equitune.run import times
@@ -25,7 +26,7 @@ def profile(results: Path) -> pd.DataFrame:
     Raises:
         ValueError: there are no benchmark files.
     """
-    files = sorted((results / "benchmarks").rglob("*.tsv"))
+    files = sorted((results / BENCHMARKS).rglob("*.tsv"))
     if not files:
         raise ValueError(f"{results / 'benchmarks'} has no files: run snakemake first")
     table = pd.DataFrame([_row(file, results) for file in files], columns=JOB_COLUMNS)
@@ -44,15 +45,15 @@ def most_at_once(jobs: pd.DataFrame) -> int:
 
 
 def _row(file: Path, results: Path) -> dict[str, object]:
-    place = file.relative_to(results / "benchmarks").with_suffix("")
-    log = results / "logs" / place.with_suffix(".log")
+    rule, *rest = file.relative_to(results / BENCHMARKS).with_suffix("").parts
+    job = "/".join(rest) or rule  # what it has written
+    log = results / LOGS / f"{job}.log"
     (measured,) = csv.DictReader(read_text(file).splitlines(), delimiter="\t")
     own = times.read(read_text(log)) if log.exists() else {}
-    short = place.name.partition("_")[0]
-    flat = f"{short} …" if short in SHORT else place.name
+    short = rule.partition("_")[0]
     return {
-        "rule": flat if place.parent == Path() else place.parts[0],
-        "job": "/".join(place.parts[1:] or place.parts),
+        "rule": f"{short} …" if short in SHORT else rule,
+        "job": job,
         "seconds": float(measured["s"]),
         **{f"{kind}_seconds": own.get(kind, math.nan) for kind in times.KINDS},
         "peak_mb": _number(measured["max_rss"]),

@@ -11,14 +11,18 @@ from equitune.config.scan import ScanArchitecture
 from equitune.io.files import atomic_write
 from equitune.methods import names
 from equitune.options import (
+    ELSE,
+    Dataset,
     Device,
     Input,
     Mirror,
     Output,
+    RunSeed,
     Seed,
     Settings,
     States,
     build,
+    placed,
     settings,
     states,
 )
@@ -109,11 +113,13 @@ def _named(text: str) -> tuple[str, dict[str, Any]]:
 
 @app.command()
 def pretrain(
-    dataset: Input,
-    architecture: Annotated[str, typer.Option(help=", ".join(get_args(ScanArchitecture)))],
-    seed: Seed,
     training: Settings,
     output: Output,
+    dataset: Dataset = None,
+    architecture: Annotated[
+        str | None, typer.Option(help=f"{', '.join(get_args(ScanArchitecture))}{ELSE}")
+    ] = None,
+    seed: RunSeed = None,
     model: Annotated[str, typer.Option(help="Widths and dropout: hidden=64,…; or YAML.")] = "{}",
     device: Device = "auto",
     state_folder: States = None,
@@ -124,29 +130,33 @@ def pretrain(
     from equitune.scan.data import load_dataset
     from equitune.scan.run import ScanRun
 
+    place = placed(output, dataset=dataset, architecture=architecture, seed=seed)
     run = build(
         ScanRun,
-        architecture=architecture,
-        seed=seed,
+        architecture=place.architecture,
+        seed=place.seed,
         model=settings(Seq2SeqModel, model, "--model"),
         training=settings(Training, training, "--training"),
     )
-    run = replace(run, words=load_dataset(dataset)[1].get("words"))
-    experiment.pretrain(
-        run, dataset, Job(output=output, device=device, state_folder=states(state_folder, output))
-    )
+    run = replace(run, words=load_dataset(place.dataset)[1].get("words"))
+    job = Job(output=output, device=device, state_folder=states(state_folder, output))
+    experiment.pretrain(run, place.dataset, job)
 
 
 @app.command()
 def tune(
-    dataset: Input,
     pretrained: Input,
-    method: Annotated[str, typer.Option(help=", ".join(names("scan", head_only=False)))],
-    group: Annotated[str, typer.Option(help="Name of the group, as it stands in the table.")],
     permutation: Cycles,
-    seed: Seed,
     training: Settings,
     output: Output,
+    dataset: Dataset = None,
+    method: Annotated[
+        str | None, typer.Option(help=f"{', '.join(names('scan', head_only=False))}{ELSE}")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help=f"Name of the group, as it stands in the table{ELSE}")
+    ] = None,
+    seed: RunSeed = None,
     device: Device = "auto",
     state_folder: States = None,
 ) -> None:
@@ -156,6 +166,7 @@ def tune(
     from equitune.scan import experiment
     from equitune.scan.run import ScanRun
 
+    place = placed(output, dataset=dataset, method=method, group=group, seed=seed)
     cycles = settings(Permutation, permutation, "--permutation", "scan.permutations")
     plan = settings(Training, training, "--training")
     before, _ = read_run(pretrained, ScanRun)
@@ -163,34 +174,30 @@ def tune(
         ScanRun,
         words=before.words,
         architecture=before.architecture,
-        method=method,
-        group=group,
+        method=place.method,
+        group=place.group,
         permutation=cycles,
-        seed=seed,
+        seed=place.seed,
         model=before.model,
         training=plan,
     )
-    experiment.tune(
-        run,
-        dataset,
-        pretrained,
-        Job(output=output, device=device, state_folder=states(state_folder, output)),
-    )
+    job = Job(output=output, device=device, state_folder=states(state_folder, output))
+    experiment.tune(run, place.dataset, pretrained, job)
 
 
 @app.command()
 def evaluate(
     models: Annotated[list[Path], typer.Argument(help="model.safetensors of each model.")],
-    dataset: Input,
     permutation: Cycles,
     output: Output,
+    dataset: Dataset = None,
     device: Device = "auto",
 ) -> None:
     """Score models on the validation and the test part; groupless ones by --permutation."""
     from equitune.scan import evaluation
 
     evaluation.evaluate(
-        dataset,
+        placed(output, dataset=dataset).dataset,
         models,
         settings(Permutation, permutation, "--permutation", "scan.permutations"),
         output,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pipeline import CELL, LOCAL, until
 
+from equitune.io.layout import log_of
+
 MODEL = CELL / "pretrained/identity/model.safetensors"
 GPU = "pretrain_scan:slurm_partition=gpu"
 
@@ -49,7 +51,7 @@ def test_training_past_its_time_limit_goes_on_where_it_was(start, dataset, first
 
 def test_an_interrupt_leaves_no_job_behind(start, dataset):
     run = start(str(MODEL), steps={"steps": 1_000_000})
-    until((run.folder / "results/logs/pretrain_scan/add_jump_GRU_0.log").exists)
+    until((run.folder / log_of(str(MODEL))).exists)
     run.process.send_signal(signal.SIGINT)
     code, said = run.wait()
     assert code != 0, said

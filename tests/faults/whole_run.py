@@ -45,16 +45,18 @@ def start(folder, cores, log, configuration):
 
 
 def kill(process):
-    """Kill Snakemake and all its jobs at once; return what training was at work."""
+    """Kill Snakemake and all its jobs at once; return what commands were at work."""
     family = [psutil.Process(process.pid)]
     family += family[0].children(recursive=True)
     working = set()
     for each in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             words = each.cmdline()
-            if "equitune" in words and "--log" in words:
-                place = words.index("--log") + 1
-                working.add(Path(words[place]).parent.name)
+            if words[1:3] == ["-m", "equitune"]:
+                words = words[3:]
+                while words[0].startswith("--"):  # each of a job's has a value
+                    words = words[2:]
+                working.add("_".join(words[:2]))
     for each in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             each.kill()

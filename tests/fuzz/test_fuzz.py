@@ -14,7 +14,7 @@ from equitune.io.texts import parse_yaml
 
 # what stands for an input in a command: a file that holds it, or its text
 FILE, TEXT = "broken", "TEXT"
-SCORED = "--seed 0 --regard out/r --fairness out/f --texts out/t --prompts prompts.yaml"
+SCORED = "--seed 0 --output out/r --fairness out/f --texts out/t --prompts prompts.yaml"
 EVALUATE = f"language evaluate {SCORED} --scorer '{{kind: words}}'"
 SCORER = "language scorer --output out/scorer --accuracy out/accuracy"
 PRETRAIN = "scan pretrain --dataset dataset --architecture RNN --seed 0 --output out/model"

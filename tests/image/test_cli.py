@@ -2,7 +2,9 @@
 
 import io
 import json
+import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -160,3 +162,39 @@ def test_weights_of_another_architecture_are_one_line(dataset, tmp_path, capfd):
     assert run("image", "tune", *arguments, "--training", TRAINING, "--output", output) == 1
     assert "alexnet.pth does not fit" in error_line(capfd)
     assert not output.parent.exists()
+
+
+def test_what_the_folders_of_an_output_say_need_not_be_said(dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = Path("halves/shufflenet_v2_x0_5/seed4")
+    known = Path("halves/seed4")
+    shutil.copytree(dataset, known)
+    torch.manual_seed(0)
+    torch.save(torchvision.models.shufflenet_v2_x0_5().state_dict(), "weights.pth")
+    network = ["--weights", "weights.pth", "--model", "head=linear,backbone=frozen"]
+    whole = ["--dataset", known / "dataset.safetensors", "--architecture", "shufflenet_v2_x0_5"]
+    computed = Path("halves/features/net/rotate90.safetensors")
+    features = ["image", "features", known / "dataset.safetensors", *whole[2:], *network]
+    assert run(*features, "--group", "rotate90", "--output", computed) == 0
+    tune = ["image", "tune", *network, "--training", TRAINING]
+    output = place / "equitune/rotate90/model.safetensors"
+    assert run(*tune, "--features", "net/rotate90", "--output", output) == 0
+    whole += ["--method", "equitune", "--group", "rotate90", "--seed", 4, "--features", computed]
+    assert run(*tune, *whole, "--output", "whole/model.safetensors") == 0
+    for name in ("model.safetensors", "config.json"):
+        assert output.with_name(name).read_bytes() == Path("whole", name).read_bytes()
+    for file in (output, Path("whole/model.safetensors")):
+        inputs = json.loads(file.with_name("manifest.json").read_text())["inputs"]
+        assert "rotate90.safetensors" in inputs
+    moved = ["--transformed", known / "rotate90.safetensors", "--features", "net/rotate90"]
+    assert run("image", "evaluate", output, *moved, "--output", place / "evaluation.csv") == 0
+    forecast = ["image", "forecast", *moved, "--model", output]
+    assert run(*forecast, "--output", place / "forecast/rotate90.csv") == 1  # it has a group
+    assert run(*tune, "--features", "none/rotate90", "--output", output) == 1
+
+
+def test_an_output_elsewhere_needs_all_options(tmp_path, capfd):
+    tune = ["image", "tune", "--weights", "w.pth", "--training", TRAINING]
+    assert run(*tune, "--group", "flip", "--output", tmp_path / "model.safetensors") == 1
+    said = "missing --dataset, --architecture, --method, --seed: name them, or write to "
+    assert f"{said}…/DATASET/ARCHITECTURE/seedN/METHOD/GROUP/" in error_line(capfd)

@@ -84,3 +84,26 @@ def test_what_cannot_be_read_is_one_line(text, message):
         flat.read(text, "--x")
     assert message in str(told.value)
     assert "\n" not in str(told.value)
+
+
+NAMES = st.from_regex(flat.NAME, fullmatch=True)
+INNER = st.dictionaries(NAMES | st.text(), NUMBERS | st.text(), max_size=2)
+
+
+@given(st.dictionaries(NAMES, VALUES | INNER | st.dictionaries(NAMES, INNER), max_size=3))
+@example({"options": {"momentum": 0.1, "a": {"b": 1}}, "empty": {}, "odd": {"a.b": 1}})
+def test_what_stands_in_mappings_comes_back_from_dotted_keys(settings):
+    text = flat.write(flat.dotted(settings))
+    assert same(flat.nested(flat.read(text, "--x"), "--x"), settings)
+
+
+def test_keys_of_a_mapping_are_joined_by_dots():
+    settings = {"upsample": 2, "options": {"momentum": 0.1, "drop": {"rate": 0.5}}}
+    text = "upsample=2,options.momentum=0.1,options.drop.rate=0.5"
+    assert flat.write(flat.dotted(settings)) == text
+
+
+@pytest.mark.parametrize("text", ["options=1,options.a=2", "options.a=2,options=1"])
+def test_a_key_with_a_value_has_no_keys_in_it(text):
+    with pytest.raises(ValueError, match=r"^--x: '?options'? has a value, and .*: keep one$"):
+        flat.nested(flat.read(text, "--x"), "--x")

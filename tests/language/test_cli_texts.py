@@ -34,7 +34,8 @@ def evaluate(tmp_path, prompts):
     """A function that evaluates files of samples, and returns the exit code."""
 
     def evaluate(*files, scorer="{kind: words}", more=()):
-        outputs = [f"--{n}={tmp_path / 'out' / n}.csv" for n in ("regard", "fairness", "texts")]
+        names = {"output": "regard", "fairness": "fairness", "texts": "texts"}
+        outputs = [f"--{key}={tmp_path / 'out' / name}.csv" for key, name in names.items()]
         options = ["--scorer", scorer, "--seed", 0, "--prompts", prompts, "--device", "cpu"]
         return run("evaluate", *files, *options, *outputs, *more)
 

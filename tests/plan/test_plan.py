@@ -6,13 +6,16 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
 from equitune import config as configuration
+from equitune import options
 from equitune.config import Training
 from equitune.io import flat
+from equitune.io.layout import features_of
 from equitune.methods import METHODS, Method
 from equitune.plan import (
     EQUITUNE,
@@ -86,7 +89,7 @@ def test_arguments_come_back_as_the_settings_they_were_made_of(shipped, name):
         *config.language.scorers.values(),
     ]
     for one in settings:
-        assert configuration.parse(type(one), flat.read(as_text(one), "")) == one
+        assert options.settings(type(one), as_text(one), "") == one
     assert changed("--model", config.scan.model) in (
         "",
         option("--model", as_text(config.scan.model)),
@@ -108,6 +111,9 @@ def test_commands_say_device_and_determinism_only_where_they_are_not_the_default
     assert plain.python("a.py") == f"{escaped(PYTHON)} a.py"
     assert plain.compute("a") == plain.run("a")
     assert plain.train("a") == "{params.start} --log {log:q} --minutes {resources.runtime} a"
+    known = "a --output {output.model:q}"  # where the log of its job is follows from it
+    assert plain.run(known) == f"{BEGIN} {known}"
+    assert plain.train(known) == f"{{params.start}} --minutes {{resources.runtime}} {known}"
     other = Commands(shipped(device="cuda", determinism="bitwise"))
     assert other.compute("a").endswith(" --determinism bitwise a --device cuda")
     assert other.train("a").endswith(" --determinism bitwise a --device cuda")
@@ -133,7 +139,9 @@ def test_the_launcher_starts_the_package_of_a_folder_by_the_python_that_is_named
     package = tmp_path / "a folder" / "equitune"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
-    (package / "__main__.py").write_text("import sys; print(sys.executable, sys.argv[1:])")
+    (package / "__main__.py").write_text(
+        "import os, sys; print(sys.executable, sys.argv[1:], os.environ['EQUITUNE_LOGS'])"
+    )
     named = {"EQUITUNE_PATH": str(package.parent), "EQUITUNE_PYTHON": sys.executable}
     done = subprocess.run(
         [LAUNCHER, "a b", "", "*"],
@@ -143,7 +151,7 @@ def test_the_launcher_starts_the_package_of_a_folder_by_the_python_that_is_named
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == f"{sys.executable} {['a b', '', '*']}"
+    assert done.stdout.strip() == f"{sys.executable} {['a b', '', '*']} yes"
 
 
 def test_a_cell_of_scan_has_a_model_of_each_method_and_group(shipped, registry):
@@ -197,7 +205,8 @@ def test_the_builder_of_a_command_repeats_no_other_option(shipped, registry):
     image = ImagePlan(shipped("pretrained").image, registry)
     name = "efficientnet_lite0_frozen"
     assert image.config.builder(name).backbone == image.config.settings(name).backbone == "frozen"
-    assert as_text(image.builder(name)).startswith('{"architecture":"efficientnet_lite0","options"')
+    said = as_text(image.builder(name))
+    assert said == "architecture=efficientnet_lite0,options.momentum=0.1"
 
 
 def test_features_are_kept_of_frozen_published_networks_alone(shipped, registry):
@@ -206,6 +215,11 @@ def test_features_are_kept_of_frozen_published_networks_alone(shipped, registry)
     frozen = image.features_to_evaluate("hymenoptera", "efficientnet_lite0_frozen")
     assert len(frozen) == 1
     assert frozen[0].startswith("results/image/hymenoptera/features/efficientnet_lite0_")
+    network = image.network("efficientnet_lite0_frozen")
+    assert image.named(frozen) == f"--features={network}/rotate90"  # beside the dataset
+    dataset = Path("results/image/hymenoptera/seed0/dataset.safetensors")
+    assert str(features_of(dataset, f"{network}/rotate90")) == frozen[0]
+    assert image.named([]) == ""
     assert image.features_to_evaluate("hymenoptera", "efficientnet_lite0") == []
     tuned = image.features_to_tune("hymenoptera", "efficientnet_lite0", "pretrained", "identity")
     assert tuned == frozen  # its backbone is frozen whatever the settings say

@@ -14,9 +14,9 @@ HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\t
 LOG = 'a message\nseconds {"start": 0.5, "imports": 2.0, "training": 6.0, "processor": 9.0}\n'
 
 
-def job(results, name, taken, end, log=None, memory="100.5"):
-    """Write what one job leaves: benchmark file and log."""
-    file = results / "benchmarks" / f"{name}.tsv"
+def job(results, rule, name, taken, end, log=None, memory="100.5"):
+    """Write what a job of a rule leaves that writes a file: benchmark file and log."""
+    file = results / "benchmarks" / rule / f"{name}.tsv"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"{HEAD}{taken}\t0:00:01\t{memory}\t1\t1\t1\t0\t0\t90\t0.1\n")
     os.utime(file, (end, end))
@@ -28,11 +28,11 @@ def job(results, name, taken, end, log=None, memory="100.5"):
 
 @pytest.fixture
 def results(tmp_path):
-    job(tmp_path, "tune_scan/add_jump_LSTM_0", 10.0, 1010.0, LOG)
-    job(tmp_path, "tune_scan/add_jump_GRU_0", 20.0, 1025.0, LOG)
-    job(tmp_path, "retrieve_file/wikitext-2/test", 3.0, 1028.0, "cut off", memory="NA")
-    job(tmp_path, "plot_scan_accuracy", 2.0, 1031.0)
-    job(tmp_path, "plot_image_cost", 1.0, 1032.0)
+    job(tmp_path, "tune_scan", "scan/LSTM/model.safetensors", 10.0, 1010.0, LOG)
+    job(tmp_path, "tune_scan", "scan/GRU/model.safetensors", 20.0, 1025.0, LOG)
+    job(tmp_path, "retrieve_file", "sources/test", 3.0, 1028.0, "cut off", memory="NA")
+    job(tmp_path, "plot_scan_accuracy", "figures/scan_accuracy.svg", 2.0, 1031.0)
+    job(tmp_path, "", "plot_image_cost", 1.0, 1032.0)  # of somebody's rule without a folder
     return tmp_path
 
 
@@ -40,10 +40,10 @@ def test_a_row_for_each_job_in_the_order_of_their_ends(results):
     table = profile(results)
     assert list(table.columns) == list(tables.JOB_COLUMNS)
     assert [*zip(table["rule"], table["job"], table["end"], strict=True)] == [
-        ("tune_scan", "add_jump_LSTM_0", 10),
-        ("tune_scan", "add_jump_GRU_0", 25),
-        ("retrieve_file", "wikitext-2/test", 28),
-        ("plot …", "plot_scan_accuracy", 31),
+        ("tune_scan", "scan/LSTM/model.safetensors", 10),
+        ("tune_scan", "scan/GRU/model.safetensors", 25),
+        ("retrieve_file", "sources/test", 28),
+        ("plot …", "figures/scan_accuracy.svg", 31),
         ("plot …", "plot_image_cost", 32),
     ]
     measured = ["start_seconds", "imports_seconds", "training_seconds", "processor_seconds"]

@@ -1,11 +1,18 @@
 """What the workflow asks of a cluster: nothing here needs one."""
 
+import functools
+import json
 import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
+
+from equitune.io.layout import log_of_command
+from equitune.io.registry import sources
 
 pytestmark = pytest.mark.workflow
 PROFILE = "profiles/slurm/config.yaml"
@@ -13,11 +20,23 @@ PROFILE = "profiles/slurm/config.yaml"
 
 @pytest.fixture(scope="module")
 def dry_run(root, tmp_path_factory):
-    """Snakemake's dry run with a configuration, at an attempt: what it says."""
+    """Snakemake's dry run with a configuration, at an attempt: what it says.
 
-    def run(configuration, attempt=1):
+    With `packages`, the index has been asked for all of them, and had them.
+    """
+
+    @functools.cache
+    def run(configuration, attempt=1, packages=False):
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile")]
-        command += ["--directory", str(tmp_path_factory.mktemp("dry")), "--dry-run", "--cores", "1"]
+        folder = tmp_path_factory.mktemp("dry")
+        for source in sources().values() if packages else ():
+            facts = {"source": source.name, "available": True, "reason": ""}
+            facts |= {key: getattr(source, key) for key in ("package", "version", "licence")}
+            if source.wheel:
+                note = folder / f"results/packages/{source.name}.json"
+                note.parent.mkdir(parents=True, exist_ok=True)
+                note.write_text(json.dumps(facts | {"wheel": source.wheel}))
+        command += ["--directory", str(folder), "--dry-run", "--cores", "1"]
         command += ["--attempt", str(attempt), "--configfile", str(root / configuration)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stderr
@@ -44,19 +63,34 @@ def test_the_job_counts_in_the_docs_are_those_of_the_paper_configuration(paper, 
     assert dict(re.findall(r"^(\w+) +(\d+)$", page, re.M)) == dict(counts)
 
 
-def test_a_command_can_be_read_and_copied_by_hand(paper, root):
-    """At most 500 letters, and 600 where settings and paths are many."""
-    told = paper.replace(f"{root}/", "")  # files of the package; elsewhere they are relative
-    commands = re.findall(
-        r"^(?:local)?rule (\w+):$.*?^ *Shell command: ([^\n]*)", told, re.M | re.S
-    )
-    longest = {}
-    for rule, command in commands:
-        longest[rule] = max(longest.get(rule, 0), len(command))
-    assert len(longest) > 30
-    long = {rule: letters for rule, letters in longest.items() if letters > 500}
-    assert long.keys() <= {"tune_image", "tune_scan", "evaluate_language", "generate_texts"}, long
-    assert all(letters <= 600 for letters in long.values()), long
+def commands(said):
+    """The log and the command of each job that a dry run tells of: [rule, log, command]."""
+    jobs = re.split(r"^(?=(?:local)?(?:rule|checkpoint) \w+:$)", said, flags=re.M)[1:]
+    for job in jobs:
+        rule, log, command = (
+            re.search(pattern, job, re.M)
+            for pattern in (r"(\w+):$", r"^    log: (\S+)", r"^ *Shell command: (.*)$")
+        )
+        if command:
+            yield rule[1], log[1], command[1]
+
+
+@pytest.mark.parametrize("name", ["paper", "config", "pretrained"])
+def test_a_command_can_be_read_and_copied_by_hand(dry_run, root, name):
+    """At most 500 letters; and it writes the log that Snakemake looks for."""
+    said = dry_run(f"config/{name}.yaml", packages=name != "paper")
+    told = said.replace(f"{root}/", "")  # files of the package; elsewhere they are relative
+    rules = set()
+    for rule, log, command in commands(told):
+        assert len(command) <= 500, command
+        rules.add(rule)
+        words = shlex.split(command)
+        if '"${EQUITUNE' in command and "--log" not in words:
+            assert log_of_command(words) == Path(log), command
+        elif "2>&1" not in command:
+            assert words[words.index("--log") + 1] == log, command
+    assert len(rules) > 30
+    assert "tune_image" in rules
 
 
 def test_the_profile_sends_the_rules_that_use_a_gpu_where_there_is_one(root):

@@ -7,6 +7,7 @@ import torch
 import torchvision
 
 pytestmark = pytest.mark.workflow
+MODEL = "results/logs/scan/add_jump/RNN/seed0/pretrained/identity/model.safetensors.log"
 
 
 def test_a_failed_job_leaves_its_traceback_in_its_log_and_no_output(snakemake, small, tmp_path):
@@ -15,7 +16,7 @@ def test_a_failed_job_leaves_its_traceback_in_its_log_and_no_output(snakemake, s
     done = snakemake(tmp_path, "--cores", "1", "scan", settings=small)
     assert done.returncode == 1
     assert done.stderr.count("Error in rule pretrain_scan") == 1  # what is wrong stays wrong
-    log = tmp_path / "results/logs/pretrain_scan/add_jump_RNN_0.log"
+    log = tmp_path / MODEL
     assert "Traceback" in log.read_text()
     assert "lower learning_rate" in log.read_text()
     last = [line for line in done.stderr.splitlines() if line.startswith("equitune: error: ")][-1]
@@ -35,7 +36,7 @@ def test_published_weights_come_from_a_mirror_and_are_checked(snakemake, small, 
     target = "results/weights/resnet18.pth"
     done = snakemake(tmp_path, "--cores", "1", "--retries", "0", target, settings=small)
     assert done.returncode == 1
-    log = (tmp_path / "results/logs/retrieve_weights/resnet18.log").read_text()
+    log = (tmp_path / "results/logs/weights/resnet18.pth.log").read_text()
     assert f"{file} has {file.stat().st_size} bytes, expected 46830571" in log
     assert not (tmp_path / target).exists()
 

@@ -1,6 +1,7 @@
 """What config/pretrained.yaml would run of its images: rules and counts, without running them."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -54,12 +55,13 @@ def test_every_cell_is_tuned_evaluated_and_foretold(plan, pretrained, tmp_path):
     assert "retrieve_weights" not in jobs
     assert set(methods) & set(GROUPLESS) == {"finetune"}
     assert f"--weights results/sources/{sources()[WEIGHTS].mirror}" in said
+    tuned = [line for line in said.splitlines() if " image tune " in line]
     for name, times in ((LITE[0], 2), (LITE[1], 1)):
-        assert said.count(f"--architecture {name} --builder") >= times * seeds * len(methods)
+        own = [line for line in tuned if f"/{name}/seed" in line and "--builder " in line]
+        assert len(own) >= times * seeds * len(methods)
     # a trained network is run on pixels, except for the head that the forecast is made of
-    tuned = [line for line in said.splitlines() if f"--architecture {LITE[1]} " in line]
-    with_features = [line for line in tuned if "--features" in line and "image tune" in line]
-    assert {line.partition("--method ")[2].split()[0] for line in with_features} == {"pretrained"}
+    with_features = [line for line in tuned if f"/{LITE[1]}/" in line and "--features" in line]
+    assert {Path(line.split()[-1]).parts[-3] for line in with_features} == {"pretrained"}
 
 
 def test_nothing_of_it_is_certain_before_the_index_is_asked(plan, pretrained, tmp_path):

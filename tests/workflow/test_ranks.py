@@ -5,6 +5,8 @@ import json
 import pytest
 from pipeline import CELL, LOCAL, Run
 
+from equitune.io.layout import log_of
+
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 
@@ -14,7 +16,8 @@ def test_a_training_of_the_workflow_runs_on_two_ranks(root, tmp_path):
     run = Run(root, tmp_path, *LOCAL, str(manifest), *ranks)
     code, said = run.wait()
     assert code == 0, said
-    assert '"${EQUITUNE:-equitune}" --ranks 2 --log' in said
+    assert '"${EQUITUNE:-equitune}" --ranks 2 --minutes' in said
     assert json.loads((tmp_path / manifest).read_text())["ranks"] == 2
-    logs = sorted(file.name for file in (tmp_path / "results/logs/pretrain_scan").iterdir())
-    assert logs == ["add_jump_GRU_0.log", "add_jump_GRU_0.rank1.log"]
+    logs = (tmp_path / log_of(str(manifest))).parent.iterdir()
+    names = sorted(file.name for file in logs)
+    assert names == ["model.safetensors.log", "model.safetensors.rank1.log"]

@@ -5,6 +5,7 @@ localrules:
 
 
 SCAN_FIRST = {"task": CONFIG.scan.tasks[0], "seed": CONFIG.scan.seeds[0]}
+CORPUS_BASE = f"{CORPUS}/base/manifest.json".format(seed=CONFIG.language.seeds[0])
 SCAN_PRETRAINED, SCAN_TUNED = (
     expand(
         f"{SCAN_CELL}/{method}/{group}/model.safetensors",
@@ -27,9 +28,9 @@ rule measure_scan_cost:
     output:
         "results/cost/scan.csv",
     log:
-        "results/logs/measure_scan_cost.log",
+        log_of("results/cost/scan.csv"),
     benchmark:
-        "results/benchmarks/measure_scan_cost.tsv"
+        benchmark_of("measure_scan_cost", "results/cost/scan.csv")
     conda:
         "../../envs/equitune.yaml"
     threads: lambda w: workflow.cores
@@ -54,9 +55,9 @@ rule measure_image_cost:
     output:
         "results/cost/image.csv",
     log:
-        "results/logs/measure_image_cost.log",
+        log_of("results/cost/image.csv"),
     benchmark:
-        "results/benchmarks/measure_image_cost.tsv"
+        benchmark_of("measure_image_cost", "results/cost/image.csv")
     conda:
         "../../envs/equitune.yaml"
     threads: lambda w: workflow.cores
@@ -74,9 +75,9 @@ rule measure_language_cost:
     output:
         "results/cost/language.csv",
     log:
-        "results/logs/measure_language_cost.log",
+        log_of("results/cost/language.csv"),
     benchmark:
-        "results/benchmarks/measure_language_cost.tsv"
+        benchmark_of("measure_language_cost", "results/cost/language.csv")
     conda:
         "../../envs/equitune.yaml"
     threads: lambda w: workflow.cores
@@ -97,9 +98,9 @@ rule measure_checkpoint_cost:
     output:
         "results/cost/states.csv",
     log:
-        "results/logs/measure_checkpoint_cost.log",
+        log_of("results/cost/states.csv"),
     benchmark:
-        "results/benchmarks/measure_checkpoint_cost.tsv"
+        benchmark_of("measure_checkpoint_cost", "results/cost/states.csv")
     conda:
         "../../envs/equitune.yaml"
     threads: lambda w: workflow.cores
@@ -123,12 +124,14 @@ rule measure_product_cost:
             **SCAN_FIRST
         ),
         model=SCAN_PRETRAINED[0],
+        # of other prompts it may not know the words of these axes
+        language=[] if CONFIG.language.prompts else CORPUS_BASE,
     output:
         "results/cost/products.csv",
     log:
-        "results/logs/measure_product_cost.log",
+        log_of("results/cost/products.csv"),
     benchmark:
-        "results/benchmarks/measure_product_cost.tsv"
+        benchmark_of("measure_product_cost", "results/cost/products.csv")
     conda:
         "../../envs/equitune.yaml"
     threads: lambda w: workflow.cores
@@ -137,9 +140,12 @@ rule measure_product_cost:
         runtime=per_attempt(30),
     params:
         script=str(ROOT / "benchmarks" / "product_cost.py"),
+        language=lambda w, input: option(
+            "--language", *map(folder_or_file, input.language)
+        ),
     shell:
         COMMANDS.python(
-            "{params.script:q} {input.model:q} --dataset {input.dataset:q}"
+            "{params.script:q} {input.model:q} --dataset {input.dataset:q} {params.language}"
             " --output {output:q} > {log:q} 2>&1"
         )
 
@@ -169,9 +175,9 @@ rule measure_gpu:
     output:
         "results/cost/gpu.csv",
     log:
-        "results/logs/measure_gpu.log",
+        log_of("results/cost/gpu.csv"),
     benchmark:
-        "results/benchmarks/measure_gpu.tsv"
+        benchmark_of("measure_gpu", "results/cost/gpu.csv")
     conda:
         "../../envs/equitune.yaml"
     threads: lambda w: workflow.cores
@@ -207,9 +213,9 @@ rule tabulate_cost:
             (catalogue.CATEGORIES["benchmarks"], "cost_table", "all measurements"),
         ),
     log:
-        "results/logs/tabulate_cost.log",
+        log_of("results/tables/cost.csv"),
     benchmark:
-        "results/benchmarks/tabulate_cost.tsv"
+        benchmark_of("tabulate_cost", "results/tables/cost.csv")
     conda:
         "../../envs/equitune.yaml"
     params:

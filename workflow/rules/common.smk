@@ -9,6 +9,7 @@ from pathlib import Path
 from equitune import config as configuration
 from equitune.io import flat
 from equitune.io.files import atomic_write
+from equitune.io.layout import benchmark_of, log_of
 from equitune.io.packages import read_note
 from equitune.io.resources import DEFAULTS, RESOURCES
 from equitune.io.texts import parse_yaml, read_text

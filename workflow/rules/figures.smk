@@ -9,7 +9,7 @@ rule figures:
     log:
         "results/logs/figures.log",
     benchmark:
-        "results/benchmarks/figures.tsv"
+        "results/benchmarks/figures/figures.tsv"
     conda:
         "../../envs/equitune.yaml"
     params:
@@ -54,9 +54,9 @@ for figure in catalogue.FIGURES.values():
             f"results/figures/{figure.stem}.pdf",
             f"results/figures/{figure.stem}.csv",
         log:
-            f"results/logs/plot_{figure.stem}.log",
+            log_of(f"results/figures/{figure.stem}.svg"),
         benchmark:
-            f"results/benchmarks/plot_{figure.stem}.tsv"
+            benchmark_of(f"plot_{figure.name}", f"results/figures/{figure.stem}.svg")
         localrule: True
         conda:
             "../../envs/equitune.yaml"

@@ -25,9 +25,9 @@ rule build_image_dataset:
     output:
         f"{IMAGE_DATA}/dataset.safetensors",
     log:
-        "results/logs/build_image_dataset/{dataset}_{seed}.log",
+        log_of(f"{IMAGE_DATA}/dataset.safetensors"),
     benchmark:
-        "results/benchmarks/build_image_dataset/{dataset}_{seed}.tsv"
+        benchmark_of("build_image_dataset", f"{IMAGE_DATA}/dataset.safetensors")
     conda:
         "../../envs/equitune.yaml"
     resources:
@@ -54,9 +54,9 @@ rule transform_images:
     output:
         f"{IMAGE_DATA}/{{group}}/test.safetensors",
     log:
-        "results/logs/transform_images/{dataset}_{group}_{seed}.log",
+        log_of(f"{IMAGE_DATA}/{{group}}/test.safetensors"),
     benchmark:
-        "results/benchmarks/transform_images/{dataset}_{group}_{seed}.tsv"
+        benchmark_of("transform_images", f"{IMAGE_DATA}/{{group}}/test.safetensors")
     conda:
         "../../envs/equitune.yaml"
     params:
@@ -76,9 +76,9 @@ rule pretrain_image:
         config=f"{IMAGE_CELL}/base/config.json",
         manifest=f"{IMAGE_CELL}/base/manifest.json",
     log:
-        "results/logs/pretrain_image/{dataset}_{architecture}_{seed}.log",
+        log_of(f"{IMAGE_CELL}/base/model.safetensors"),
     benchmark:
-        "results/benchmarks/pretrain_image/{dataset}_{architecture}_{seed}.tsv"
+        benchmark_of("pretrain_image", f"{IMAGE_CELL}/base/model.safetensors")
     conda:
         "../../envs/equitune.yaml"
     threads: RANKS
@@ -94,9 +94,7 @@ rule pretrain_image:
         training=lambda w: as_text(CONFIG.image.pretraining[w.architecture]),
     shell:
         COMMANDS.train(
-            "image pretrain --dataset {input.dataset:q}"
-            " --architecture {wildcards.architecture} {params.builder}"
-            " --seed {wildcards.seed} {params.model} --training {params.training:q}"
+            "image pretrain {params.builder} {params.model} --training {params.training:q}"
             " --output {output.model:q}"
         )
 
@@ -113,9 +111,9 @@ rule extract_features:
     output:
         IMAGE_FEATURES,
     log:
-        "results/logs/extract_features/{dataset}_{network}_{group}.log",
+        log_of(IMAGE_FEATURES),
     benchmark:
-        "results/benchmarks/extract_features/{dataset}_{network}_{group}.tsv"
+        benchmark_of("extract_features", IMAGE_FEATURES)
     conda:
         "../../envs/equitune.yaml"
     resources:
@@ -154,9 +152,11 @@ rule tune_image:
         config=f"{IMAGE_CELL}/{{method}}/{{group}}/config.json",
         manifest=f"{IMAGE_CELL}/{{method}}/{{group}}/manifest.json",
     log:
-        "results/logs/tune_image/{dataset}_{architecture}_{method}_{group}_{seed}.log",
+        log_of(f"{IMAGE_CELL}/{{method}}/{{group}}/model.safetensors"),
     benchmark:
-        "results/benchmarks/tune_image/{dataset}_{architecture}_{method}_{group}_{seed}.tsv"
+        benchmark_of(
+            "tune_image", f"{IMAGE_CELL}/{{method}}/{{group}}/model.safetensors"
+        )
     conda:
         "../../envs/equitune.yaml"
     threads: RANKS
@@ -171,15 +171,13 @@ rule tune_image:
         builder=lambda w: changed("--builder", IMAGE.builder(w.architecture)),
         model=lambda w: changed("--model", CONFIG.image.settings(w.architecture)),
         training=lambda w: as_text(CONFIG.image.tuning[w.architecture]),
-        features=lambda w, input: option("--features", *input.features),
+        features=lambda w, input: IMAGE.named(input.features),
         teacher=lambda w, input: option("--teacher", *input.teacher),
     shell:
         COMMANDS.train(
-            "image tune --dataset {input.dataset:q} --weights {input.weights:q}"
-            " --architecture {wildcards.architecture} {params.builder}"
-            " --method {wildcards.method} --group {wildcards.group} --seed {wildcards.seed}"
-            " {params.model} --training {params.training:q} {params.features}"
-            " {params.teacher} --output {output.model:q}"
+            "image tune --weights {input.weights:q} {params.builder} {params.model}"
+            " --training {params.training:q} {params.features} {params.teacher}"
+            " --output {output.model:q}"
         )
 
 
@@ -193,9 +191,9 @@ rule forecast_image_gain:
     output:
         f"{IMAGE_CELL}/forecast/{{group}}.csv",
     log:
-        "results/logs/forecast_image_gain/{dataset}_{architecture}_{group}_{seed}.log",
+        log_of(f"{IMAGE_CELL}/forecast/{{group}}.csv"),
     benchmark:
-        "results/benchmarks/forecast_image_gain/{dataset}_{architecture}_{group}_{seed}.tsv"
+        benchmark_of("forecast_image_gain", f"{IMAGE_CELL}/forecast/{{group}}.csv")
     conda:
         "../../envs/equitune.yaml"
     resources:
@@ -204,12 +202,11 @@ rule forecast_image_gain:
         gpu=GPU,
     params:
         code=CODE.of("image forecast"),
-        features=lambda w, input: option("--features", *input.features),
+        features=lambda w, input: IMAGE.named(input.features),
     shell:
         COMMANDS.compute(
-            "image forecast --dataset {input.dataset:q}"
-            " --transformed {input.transformed:q} --model {input.model:q} {params.features}"
-            " --output {output:q}"
+            "image forecast --transformed {input.transformed:q} --model {input.model:q}"
+            " {params.features} --output {output:q}"
         )
 
 
@@ -230,9 +227,9 @@ rule evaluate_image:
         examples=f"{IMAGE_CELL}/examples.csv",
         scores=f"{IMAGE_CELL}/scores.csv",
     log:
-        "results/logs/evaluate_image/{dataset}_{architecture}_{seed}.log",
+        log_of(f"{IMAGE_CELL}/evaluation.csv"),
     benchmark:
-        "results/benchmarks/evaluate_image/{dataset}_{architecture}_{seed}.tsv"
+        benchmark_of("evaluate_image", f"{IMAGE_CELL}/evaluation.csv")
     conda:
         "../../envs/equitune.yaml"
     resources:
@@ -243,10 +240,9 @@ rule evaluate_image:
         code=CODE.of("image evaluate"),
         models=lambda w, input: braces(input.models),
         transformed=lambda w, input: braces(input.transformed, "--transformed"),
-        features=lambda w, input: braces(input.features, "--features"),
+        features=lambda w, input: IMAGE.named(input.features),
     shell:
         COMMANDS.compute(
-            "image evaluate {params.models} --dataset {input.dataset:q}"
-            " {params.transformed} {params.features}"
+            "image evaluate {params.models} {params.transformed} {params.features}"
             " --output {output.rows:q}"
         )

@@ -31,9 +31,9 @@ rule generate_texts:
     output:
         f"{LANGUAGE_CELL}/{{method}}/samples.jsonl",
     log:
-        "results/logs/generate_texts/{model}_{method}_{seed}.log",
+        log_of(f"{LANGUAGE_CELL}/{{method}}/samples.jsonl"),
     benchmark:
-        "results/benchmarks/generate_texts/{model}_{method}_{seed}.tsv"
+        benchmark_of("generate_texts", f"{LANGUAGE_CELL}/{{method}}/samples.jsonl")
     wildcard_constraints:
         model=one_of(*LANGUAGE.writing),
     conda:
@@ -76,9 +76,9 @@ rule measure_language:
     output:
         f"{LANGUAGE_CELL}/{{method}}/measures.csv",
     log:
-        "results/logs/measure_language/{model}_{method}_{seed}.log",
+        log_of(f"{LANGUAGE_CELL}/{{method}}/measures.csv"),
     benchmark:
-        "results/benchmarks/measure_language/{model}_{method}_{seed}.tsv"
+        benchmark_of("measure_language", f"{LANGUAGE_CELL}/{{method}}/measures.csv")
     wildcard_constraints:
         model=one_of(*LANGUAGE.writing),
     conda:
@@ -116,9 +116,11 @@ rule read_published_texts:
     output:
         f"{LANGUAGE_CELL}/{{method}}/samples.jsonl",
     log:
-        "results/logs/read_published_texts/{model}_{method}_{seed}.log",
+        log_of(f"{LANGUAGE_CELL}/{{method}}/samples.jsonl"),
     benchmark:
-        "results/benchmarks/read_published_texts/{model}_{method}_{seed}.tsv"
+        benchmark_of(
+            "read_published_texts", f"{LANGUAGE_CELL}/{{method}}/samples.jsonl"
+        )
     wildcard_constraints:
         model=one_of(*LANGUAGE.published),
         method=PLAIN,
@@ -141,9 +143,9 @@ rule read_texts:
     output:
         f"{LANGUAGE_CELL}/{{method}}/samples.jsonl",
     log:
-        "results/logs/read_texts/{model}_{method}_{seed}.log",
+        log_of(f"{LANGUAGE_CELL}/{{method}}/samples.jsonl"),
     benchmark:
-        "results/benchmarks/read_texts/{model}_{method}_{seed}.tsv"
+        benchmark_of("read_texts", f"{LANGUAGE_CELL}/{{method}}/samples.jsonl")
     wildcard_constraints:
         model=one_of(*LANGUAGE.foreign),
         method=PLAIN,
@@ -170,9 +172,11 @@ rule train_scorer:
         scorer="results/language/scorer/{scorer}/model.safetensors",
         accuracy="results/language/scorer/{scorer}/accuracy.csv",
     log:
-        "results/logs/train_scorer/{scorer}.log",
+        log_of("results/language/scorer/{scorer}/model.safetensors"),
     benchmark:
-        "results/benchmarks/train_scorer/{scorer}.tsv"
+        benchmark_of(
+            "train_scorer", "results/language/scorer/{scorer}/model.safetensors"
+        )
     conda:
         "../../envs/equitune.yaml"
     resources:
@@ -204,9 +208,9 @@ rule evaluate_language:
         fairness=f"{LANGUAGE_CELL}/fairness.csv",
         texts=f"{LANGUAGE_CELL}/texts.csv",
     log:
-        "results/logs/evaluate_language/{model}_{seed}.log",
+        log_of(f"{LANGUAGE_CELL}/regard.csv"),
     benchmark:
-        "results/benchmarks/evaluate_language/{model}_{seed}.tsv"
+        benchmark_of("evaluate_language", f"{LANGUAGE_CELL}/regard.csv")
     conda:
         "../../envs/equitune.yaml"
     resources:
@@ -235,7 +239,7 @@ rule evaluate_language:
             "language evaluate {params.samples} {params.measures}"
             " --scorer {params.scorer:q} --scorer-name {params.name} {params.trained}"
             " {params.reader} --seed {wildcards.seed} {params.prompts} {params.read}"
-            " {params.axes} {params.forms} --regard {output.regard:q}"
+            " {params.axes} {params.forms} --output {output.regard:q}"
         )
 
 
@@ -248,9 +252,9 @@ rule tune_language:
         manifest=f"{LANGUAGE_CELL}/{{method}}/tuned/manifest.json",
         rows=f"{LANGUAGE_CELL}/{{method}}/tuned/tuning.csv",
     log:
-        "results/logs/tune_language/{model}_{method}_{seed}.log",
+        log_of(f"{LANGUAGE_CELL}/{{method}}/tuned/manifest.json"),
     benchmark:
-        "results/benchmarks/tune_language/{model}_{method}_{seed}.tsv"
+        benchmark_of("tune_language", f"{LANGUAGE_CELL}/{{method}}/tuned/manifest.json")
     wildcard_constraints:
         model=one_of(*CONFIG.language.tuning.models),
     conda:
@@ -288,9 +292,9 @@ rule count_pronouns:
     output:
         f"{LANGUAGE_CELL}/pronouns.csv",
     log:
-        "results/logs/count_pronouns/{model}_{seed}.log",
+        log_of(f"{LANGUAGE_CELL}/pronouns.csv"),
     benchmark:
-        "results/benchmarks/count_pronouns/{model}_{seed}.tsv"
+        benchmark_of("count_pronouns", f"{LANGUAGE_CELL}/pronouns.csv")
     conda:
         "../../envs/equitune.yaml"
     params:

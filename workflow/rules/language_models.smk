@@ -9,9 +9,9 @@ rule generate_corpus:
         train=f"{CORPUS}/train.txt",
         validation=f"{CORPUS}/validation.txt",
     log:
-        "results/logs/generate_corpus/{seed}.log",
+        log_of(f"{CORPUS}/train.txt"),
     benchmark:
-        "results/benchmarks/generate_corpus/{seed}.tsv"
+        benchmark_of("generate_corpus", f"{CORPUS}/train.txt")
     conda:
         "../../envs/equitune.yaml"
     params:
@@ -37,9 +37,9 @@ rule write_truth:
             ),
         ),
     log:
-        "results/logs/write_truth.log",
+        log_of("results/tables/truth.csv"),
     benchmark:
-        "results/benchmarks/write_truth.tsv"
+        benchmark_of("write_truth", "results/tables/truth.csv")
     conda:
         "../../envs/equitune.yaml"
     params:
@@ -57,9 +57,9 @@ rule pretrain_language:
     output:
         f"{CORPUS}/base/manifest.json",
     log:
-        "results/logs/pretrain_language/{seed}.log",
+        log_of(f"{CORPUS}/base/manifest.json"),
     benchmark:
-        "results/benchmarks/pretrain_language/{seed}.tsv"
+        benchmark_of("pretrain_language", f"{CORPUS}/base/manifest.json")
     conda:
         "../../envs/equitune.yaml"
     threads: RANKS
@@ -90,9 +90,9 @@ rule convert_model:
     output:
         "results/language/packages/{name}/manifest.json",
     log:
-        "results/logs/convert_model/{name}.log",
+        log_of("results/language/packages/{name}/manifest.json"),
     benchmark:
-        "results/benchmarks/convert_model/{name}.tsv"
+        benchmark_of("convert_model", "results/language/packages/{name}/manifest.json")
     wildcard_constraints:
         name=one_of(*LANGUAGE.wheels.files),
     conda:

@@ -55,9 +55,9 @@ for page, files, shown in [
             html=f"results/{page}.html",
             config=f"results/{page}.config.json",
         log:
-            f"results/logs/{page}.log",
+            log_of(f"results/{page}.html"),
         benchmark:
-            f"results/benchmarks/{page}.tsv"
+            benchmark_of(page, f"results/{page}.html")
         localrule: True
         conda:
             "../../envs/equitune.yaml"

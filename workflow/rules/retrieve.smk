@@ -13,9 +13,9 @@ rule retrieve_file:
     output:
         "results/sources/{file}",
     log:
-        "results/logs/retrieve_file/{file}.log",
+        log_of("results/sources/{file}"),
     benchmark:
-        "results/benchmarks/retrieve_file/{file}.tsv"
+        benchmark_of("retrieve_file", "results/sources/{file}")
     wildcard_constraints:
         file=one_of(*REGISTRY.names),
     conda:
@@ -34,9 +34,9 @@ rule retrieve_weights:
     output:
         "results/weights/{architecture}.pth",
     log:
-        "results/logs/retrieve_weights/{architecture}.log",
+        log_of("results/weights/{architecture}.pth"),
     benchmark:
-        "results/benchmarks/retrieve_weights/{architecture}.tsv"
+        benchmark_of("retrieve_weights", "results/weights/{architecture}.pth")
     conda:
         "../../envs/equitune.yaml"
     params:
@@ -54,9 +54,9 @@ rule retrieve_model:
     output:
         "results/language/hub/{name}/manifest.json",
     log:
-        "results/logs/retrieve_model/{name}.log",
+        log_of("results/language/hub/{name}/manifest.json"),
     benchmark:
-        "results/benchmarks/retrieve_model/{name}.tsv"
+        benchmark_of("retrieve_model", "results/language/hub/{name}/manifest.json")
     wildcard_constraints:
         name=one_of(*LANGUAGE.hub),
     conda:
@@ -80,9 +80,9 @@ checkpoint retrieve_package:
     output:
         "results/packages/{name}.json",
     log:
-        "results/logs/retrieve_package/{name}.log",
+        log_of("results/packages/{name}.json"),
     benchmark:
-        "results/benchmarks/retrieve_package/{name}.tsv"
+        benchmark_of("retrieve_package", "results/packages/{name}.json")
     wildcard_constraints:
         name=one_of(*REGISTRY.wheels),
     conda:
@@ -104,9 +104,9 @@ rule write_scan_split:
         train="results/scan/{task}/train.txt",
         test="results/scan/{task}/test.txt",
     log:
-        "results/logs/write_scan_split/{task}.log",
+        log_of("results/scan/{task}/train.txt"),
     benchmark:
-        "results/benchmarks/write_scan_split/{task}.tsv"
+        benchmark_of("write_scan_split", "results/scan/{task}/train.txt")
     conda:
         "../../envs/equitune.yaml"
     params:

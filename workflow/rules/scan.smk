@@ -23,9 +23,11 @@ rule build_scan_dataset:
     output:
         "results/scan/{task}/seed{seed}/dataset.safetensors",
     log:
-        "results/logs/build_scan_dataset/{task}_{seed}.log",
+        log_of("results/scan/{task}/seed{seed}/dataset.safetensors"),
     benchmark:
-        "results/benchmarks/build_scan_dataset/{task}_{seed}.tsv"
+        benchmark_of(
+            "build_scan_dataset", "results/scan/{task}/seed{seed}/dataset.safetensors"
+        )
     conda:
         "../../envs/equitune.yaml"
     params:
@@ -50,9 +52,11 @@ rule pretrain_scan:
         config=f"{SCAN_CELL}/pretrained/identity/config.json",
         manifest=f"{SCAN_CELL}/pretrained/identity/manifest.json",
     log:
-        "results/logs/pretrain_scan/{task}_{architecture}_{seed}.log",
+        log_of(f"{SCAN_CELL}/pretrained/identity/model.safetensors"),
     benchmark:
-        "results/benchmarks/pretrain_scan/{task}_{architecture}_{seed}.tsv"
+        benchmark_of(
+            "pretrain_scan", f"{SCAN_CELL}/pretrained/identity/model.safetensors"
+        )
     conda:
         "../../envs/equitune.yaml"
     threads: RANKS
@@ -67,9 +71,7 @@ rule pretrain_scan:
         training=lambda w: as_text(CONFIG.scan.pretraining[w.architecture]),
     shell:
         COMMANDS.train(
-            "scan pretrain --dataset {input.dataset:q}"
-            " --architecture {wildcards.architecture} --seed {wildcards.seed}"
-            " {params.model} --training {params.training:q}"
+            "scan pretrain {params.model} --training {params.training:q}"
             " --output {output.model:q}"
         )
 
@@ -84,9 +86,9 @@ rule tune_scan:
         config=f"{SCAN_CELL}/{{method}}/{{group}}/config.json",
         manifest=f"{SCAN_CELL}/{{method}}/{{group}}/manifest.json",
     log:
-        "results/logs/tune_scan/{task}_{architecture}_{method}_{group}_{seed}.log",
+        log_of(f"{SCAN_CELL}/{{method}}/{{group}}/model.safetensors"),
     benchmark:
-        "results/benchmarks/tune_scan/{task}_{architecture}_{method}_{group}_{seed}.tsv"
+        benchmark_of("tune_scan", f"{SCAN_CELL}/{{method}}/{{group}}/model.safetensors")
     wildcard_constraints:
         method=one_of(*(m for m in METHODS if not METHODS[m].head_only)),
     conda:
@@ -104,11 +106,8 @@ rule tune_scan:
         training=lambda w: SCAN.training(w.architecture, w.method),
     shell:
         COMMANDS.train(
-            "scan tune --dataset {input.dataset:q} --pretrained {input.pretrained:q}"
-            " --method {wildcards.method} --group {wildcards.group}"
-            " --permutation {params.permutation:q} --seed {wildcards.seed}"
-            " --training {params.training:q}"
-            " --output {output.model:q}"
+            "scan tune --pretrained {input.pretrained:q} --permutation {params.permutation:q}"
+            " --training {params.training:q} --output {output.model:q}"
         )
 
 
@@ -120,9 +119,9 @@ rule evaluate_scan:
     output:
         f"{SCAN_CELL}/evaluation.csv",
     log:
-        "results/logs/evaluate_scan/{task}_{architecture}_{seed}.log",
+        log_of(f"{SCAN_CELL}/evaluation.csv"),
     benchmark:
-        "results/benchmarks/evaluate_scan/{task}_{architecture}_{seed}.tsv"
+        benchmark_of("evaluate_scan", f"{SCAN_CELL}/evaluation.csv")
     conda:
         "../../envs/equitune.yaml"
     resources:
@@ -135,7 +134,6 @@ rule evaluate_scan:
         permutation=lambda w: SCAN.reference(w.task),
     shell:
         COMMANDS.compute(
-            "scan evaluate {params.models} --dataset {input.dataset:q}"
-            " --permutation {params.permutation:q}"
+            "scan evaluate {params.models} --permutation {params.permutation:q}"
             " --output {output:q}"
         )

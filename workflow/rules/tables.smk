@@ -99,9 +99,9 @@ for file, rows, place in TABLES:
             },
             table=shown_table(file, place),
         log:
-            f"results/logs/tabulate_{file}.log",
+            log_of(f"results/tables/{file}.csv"),
         benchmark:
-            f"results/benchmarks/tabulate_{file}.tsv"
+            benchmark_of(f"tabulate_{file}", f"results/tables/{file}.csv")
         localrule: True
         conda:
             "../../envs/equitune.yaml"
@@ -134,9 +134,9 @@ rule tabulate_image_forecast:
             (IMAGE_TABLE, "image_forecast_table", "gains foretold and measured"),
         ),
     log:
-        "results/logs/tabulate_image_forecast.log",
+        log_of("results/tables/image_forecast.csv"),
     benchmark:
-        "results/benchmarks/tabulate_image_forecast.tsv"
+        benchmark_of("tabulate_image_forecast", "results/tables/image_forecast.csv")
     conda:
         "../../envs/equitune.yaml"
     params:
@@ -163,9 +163,9 @@ rule test_claims:
     output:
         shown_table("claims", (ABOUT, "claims", "the papers' claims, tested")),
     log:
-        "results/logs/test_claims.log",
+        log_of("results/tables/claims.csv"),
     benchmark:
-        "results/benchmarks/test_claims.tsv"
+        benchmark_of("test_claims", "results/tables/claims.csv")
     conda:
         "../../envs/equitune.yaml"
     params:
@@ -214,9 +214,9 @@ for part, tables in FINDINGS.items():
                 },
             ),
         log:
-            f"results/logs/word_{part}.log",
+            log_of(f"results/findings/{part}.html"),
         benchmark:
-            f"results/benchmarks/word_{part}.tsv"
+            benchmark_of(f"word_{part}", f"results/findings/{part}.html")
         localrule: True
         conda:
             "../../envs/equitune.yaml"
@@ -254,9 +254,9 @@ for name, parts, place in [
         output:
             shown_table(name, (place, "provenance", "commit, device, versions")),
         log:
-            f"results/logs/tabulate_{name}.log",
+            log_of(f"results/tables/{name}.csv"),
         benchmark:
-            f"results/benchmarks/tabulate_{name}.tsv"
+            benchmark_of(f"tabulate_{name}", f"results/tables/{name}.csv")
         localrule: True
         conda:
             "../../envs/equitune.yaml"
@@ -273,9 +273,9 @@ rule tabulate_packages:
     output:
         shown_table("packages", (ABOUT, "packages", "packages used and left out")),
     log:
-        "results/logs/tabulate_packages.log",
+        log_of("results/tables/packages.csv"),
     benchmark:
-        "results/benchmarks/tabulate_packages.tsv"
+        benchmark_of("tabulate_packages", "results/tables/packages.csv")
     conda:
         "../../envs/equitune.yaml"
     params:
