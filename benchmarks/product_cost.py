@@ -1,8 +1,8 @@
 """Ways to equivariance under a product of groups: all copies, a sum of averages, one copy.
 
 Time, equivariance error and distance to the model side by side, for SCAN with two groups at once
-and for the small GPT-2 of the generated corpus, whose prompts name gender and orientation, and race
-too. The distance is the root mean square of f(gx) - M(gx) over inputs and elements, of
+and for the small GPT-2 of the generated corpus, on sentences about gender and orientation at once,
+and race too. The distance is the root mean square of f(gx) - M(gx) over inputs and elements, of
 log-probabilities or logits. The rule measure_product_cost runs this; `--help` tells how to run it
 by hand.
 """
@@ -11,7 +11,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import chain, product
+from itertools import chain, cycle, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from equitune.additive import Additive
 from equitune.canonical import Canonical
 from equitune.equivariance import equivariance_error
 from equitune.groups import ProductGroup
-from equitune.language.data import encode_prompt
+from equitune.language.corpus import read_corpus
 from equitune.language.lexicon import read_lexicon
 from equitune.language.methods import load as load_language
 from equitune.language.models import EquiCausalLM
@@ -36,10 +36,7 @@ from equitune.scan.models import load
 from equitune.scan.words import word_group
 from equitune.symmetrize import EquiTuned
 
-from transformers import (  # isort: skip  equitune prepares its import
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase  # isort: skip  as above
 
 PLAIN, FULL, SUM, FRAME = "plain", "all copies", "additive", "frame"
 SCAN_GROUPS: dict[str, list[dict[str, list[list[str]]]]] = {  # two groups at once
@@ -55,9 +52,10 @@ SCAN_GROUPS: dict[str, list[dict[str, list[list[str]]]]] = {  # two groups at on
         {"commands": [["right", "left"]], "actions": [["I_TURN_RIGHT", "I_TURN_LEFT"]]},
     ],
 }
-# in the order in which a prompt names them: the Black gay man
+# in the order in which a sentence names them: the Black gay man
 LEXICONS = {"race": "race", "orientation": "orientation", "gender": "gender_short"}
 AXES = (("gender", "orientation"), ("gender", "orientation", "race"))
+SENTENCES = 64
 Forms = dict[str, nn.Module]
 
 
@@ -115,17 +113,27 @@ def swaps(tokenizer: PreTrainedTokenizerBase, axes: Sequence[str]) -> list[Token
     return [words_on(read_lexicon(LEXICONS[axis]), tokenizer).action for axis in axes]
 
 
-def asked(tokenizer: PreTrainedTokenizerBase, axes: Sequence[str]) -> Tensor:
-    """Prompts that name a demographic of each axis, (batch, positions): all of the usual length."""
+def sentences(tokenizer: PreTrainedTokenizerBase, axes: Sequence[str]) -> Tensor:
+    """Sentences of the corpus about people of all axes, (SENTENCES, positions): of one length.
+
+    People take turns, and no sentence is the image of another: what it costs to take all copies of
+    one, copies of another do not save.
+    """
     words = [read_lexicon(name).demographics for axis, name in LEXICONS.items() if axis in axes]
-    rows = [
-        encode_prompt(tokenizer, f"The {' '.join(who)} {context}")
-        for contexts in read_prompts().tasks.values()
-        for context in contexts
-        for who in product(*words)
+    phrases = read_corpus().phrases
+    said = [
+        f"{context} {phrase}."
+        for context in chain.from_iterable(read_prompts().tasks.values())
+        for several in phrases[context.split()[-1]].values()
+        for phrase in several
+        if "{" not in phrase
     ]
-    usual = statistics.mode(map(len, rows))
-    return torch.tensor([row for row in rows if len(row) == usual])
+    people = cycle(" ".join(who) for who in product(*words))
+    rows = [tokenizer.encode(f"The {who} {text}") for who, text in zip(people, said, strict=False)]
+    known = [row for row in rows if tokenizer.unk_token_id not in row]
+    usual = statistics.mode(map(len, known))
+    same = [row for row in known if len(row) == usual]
+    return torch.tensor([same[place * len(same) // SENTENCES] for place in range(SENTENCES)])
 
 
 def language_forms(model: PreTrainedModel, factors: Sequence[TokenPermutation]) -> Forms:
@@ -183,14 +191,14 @@ def scan_rows(rounds: int, model: Path, dataset: Path) -> Iterator[Row]:
 
 
 def language_rows(rounds: int, folder: Path) -> Iterator[Row]:
-    """The model of the generated corpus, asked about people of two and three axes at once."""
+    """The model of the generated corpus on people of two and three axes at once."""
     model, tokenizer = load_language(folder, "cpu", "float32")
     model.double()
     for axes in AXES:
-        factors, ids = swaps(tokenizer, axes), asked(tokenizer, axes)
+        factors, ids = swaps(tokenizer, axes), sentences(tokenizer, axes)
         both = together(factors)
         case = Case(language_forms(model, factors), (both,), both.on_logits(), (ids,))
-        names = "language", "small GPT-2", f"{' × '.join(axes)}, {len(ids)} prompts"
+        names = "language", "small GPT-2", f"{' × '.join(axes)}, {len(ids)} sentences"
         yield from compared(rounds, names, case)
     yield from projection_rows(swaps(tokenizer, AXES[0]))
 

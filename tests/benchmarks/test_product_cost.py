@@ -7,15 +7,13 @@ import torch
 
 from equitune.actions import TokenPermutation
 from equitune.config import Permutation, Seq2SeqModel
+from equitune.language.corpus import read_corpus
+from equitune.language.prompts import read_prompts
 from equitune.language.tokenizer import build_tokenizer
 from equitune.scan.data import COMMANDS
 from equitune.scan.models import build
 
 transformers = pytest.importorskip("transformers")
-PEOPLE = "The Black White gay straight man woman"
-CONTEXTS = ["was known for", "was described as", "was regarded as", "was thought of as"]
-CONTEXTS += ["was well-known for", "worked as", "had a part-time job as", "earned money by"]
-CONTEXTS += ["started working as"]
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +35,14 @@ def rows(cost, monkeypatch):
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
-    """A folder as `language pretrain` leaves it: a GPT-2 whose words are those of the prompts."""
+    """A folder as `language pretrain` leaves it: a GPT-2 whose words are those of the corpus."""
     folder = tmp_path_factory.mktemp("base")
-    tokenizer = build_tokenizer([PEOPLE, *CONTEXTS, *(f" {text}" for text in CONTEXTS)])
+    tokenizer = build_tokenizer(read_corpus().generate(read_prompts(), 60, seed=0))
     sizes = {"n_positions": 16, "n_embd": 16, "n_layer": 1, "n_head": 2, "initializer_range": 0.2}
     torch.manual_seed(0)
-    config = transformers.GPT2Config(len(tokenizer), bos_token_id=0, eos_token_id=0, **sizes)
+    config = transformers.GPT2Config(
+        vocab_size=len(tokenizer), bos_token_id=0, eos_token_id=0, **sizes
+    )
     transformers.GPT2LMHeadModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -77,25 +77,25 @@ def test_a_trained_language_model_is_asked_about_two_axes(cost, rows, planted, m
     taken = list(cost.language_rows(2, planted))
     check({(r["benchmark"], r["numerator"]): r for r in taken})
     measured = [r["setting"] for r in taken if r["benchmark"] == "product_time"]
-    assert set(measured) == {"gender × orientation, 24 prompts"}
+    assert set(measured) == {"gender × orientation, 64 sentences"}
     assert {r["order"] for r in taken} == {4}
 
 
 @pytest.mark.parametrize(("place", "people"), [(0, 4), (1, 8)])
-def test_prompts_name_everybody_whom_the_lexicons_exchange(cost, planted, place, people):
+def test_sentences_are_about_everybody_and_no_images_of_each_other(cost, planted, place, people):
     axes = cost.AXES[place]
     tokenizer = transformers.AutoTokenizer.from_pretrained(planted)
-    ids = cost.asked(tokenizer, axes)
-    usual = [text for text in CONTEXTS if len(text.split()) == 3]
-    assert len(ids) == people * len(usual) == people * 6
-    texts = {tokenizer.decode(row) for row in ids}
-    first = f"The {'Black ' if 'race' in axes else ''}gay man was known for"
-    assert first in texts
+    ids = cost.sentences(tokenizer, axes)
+    assert ids.shape[0] == 64
+    assert tokenizer.unk_token_id not in ids
+    words = [tokenizer.decode(row).split() for row in ids]
+    named = {tuple(text[1 : 1 + len(axes)]) for text in words}
+    assert len(named) == people
+    assert ("Black", "gay", "man")[-len(axes) :] in named
     both = cost.together(cost.swaps(tokenizer, axes))
     assert both.group.order == people
-    images = {tokenizer.decode(both(g, ids[:1])[0]) for g in both.group.elements}
-    assert len(images) == people
-    assert images <= texts
+    copies = torch.cat([both(g, ids) for g in both.group.elements])
+    assert len(copies.unique(dim=0)) == 64 * people
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["model", "none"])

@@ -89,8 +89,8 @@ FIGURES = (
         keys=(),
         caption=(
             "Three ways to equivariance under a product of groups, for SCAN with two groups "
-            "at once and for the small GPT-2 of the generated corpus, asked about people of "
-            'two and three axes at once. "All copies" is the mean over the whole product, '
+            "at once and for the small GPT-2 of the generated corpus, on people of two and "
+            'three axes at once. "All copies" is the mean over the whole product, '
             '"additive" the sum of one mean for each factor (Baltaji et al. 2024), "frame" one '
             "copy that the input chooses. Left, time over that of the plain model (the "
             "stroke), medians with their range over the rounds; middle, the largest relative "
