@@ -168,7 +168,7 @@ def test_a_relaxed_method_needs_general_words(found):
         ),
         (
             {"axes": ["gender"], "lexicons": {"gender": "gender"}},
-            "language.lexicons.gender does not fit small: lexicon gender: 'boy' (and ",
+            "language.lexicons.gender does not fit small: lexicon gender: 'men' (and ",
         ),
     ],
     ids=["prompts", "lexicon"],

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from equitune.io.layout import log_of_command
+from equitune.io import layout
 from equitune.io.registry import sources
 
 pytestmark = pytest.mark.workflow
@@ -64,29 +64,29 @@ def test_the_job_counts_in_the_docs_are_those_of_the_paper_configuration(paper, 
 
 
 def commands(said):
-    """The log and the command of each job that a dry run tells of: [rule, log, command]."""
+    """What a dry run tells of each job with a command: [rule, inputs, log, command]."""
     jobs = re.split(r"^(?=(?:local)?(?:rule|checkpoint) \w+:$)", said, flags=re.M)[1:]
     for job in jobs:
-        rule, log, command = (
-            re.search(pattern, job, re.M)
-            for pattern in (r"(\w+):$", r"^    log: (\S+)", r"^ *Shell command: (.*)$")
-        )
-        if command:
-            yield rule[1], log[1], command[1]
+        facts = dict(re.findall(r"^ *(input|log|Shell command): (.*)$", job, re.M))
+        if "log" in facts:  # else it has no command
+            rule = re.search(r"(\w+):$", job, re.M)[1]
+            yield rule, facts.get("input", "").split(", "), facts["log"], facts["Shell command"]
 
 
 @pytest.mark.parametrize("name", ["paper", "config", "pretrained"])
 def test_a_command_can_be_read_and_copied_by_hand(dry_run, root, name):
-    """At most 500 letters; and it writes the log that Snakemake looks for."""
-    said = dry_run(f"config/{name}.yaml", packages=name != "paper")
-    told = said.replace(f"{root}/", "")  # files of the package; elsewhere they are relative
+    """At most 500 letters, whose dataset and log are those that Snakemake knows of."""
+    told = dry_run(f"config/{name}.yaml", packages=name != "paper")
+    told = told.replace(f"{root}/", "")  # files of the package; elsewhere they are relative
     rules = set()
-    for rule, log, command in commands(told):
+    for rule, inputs, log, command in commands(told):
         assert len(command) <= 500, command
         rules.add(rule)
         words = shlex.split(command)
+        if re.fullmatch("(pretrain|tune|evaluate)_(scan|image)|forecast_image_gain", rule):
+            assert str(layout.said(Path(words[-1]))["dataset"]) in inputs, command
         if '"${EQUITUNE' in command and "--log" not in words:
-            assert log_of_command(words) == Path(log), command
+            assert layout.log_of_command(words) == Path(log), command
         elif "2>&1" not in command:
             assert words[words.index("--log") + 1] == log, command
     assert len(rules) > 30

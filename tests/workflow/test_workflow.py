@@ -1,10 +1,17 @@
 """What holds for the workflow as a whole: determinism, redrawing, the report."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from filelock import FileLock
+
+from equitune.io.layout import log_of
 
 pytestmark = pytest.mark.workflow
 
@@ -132,3 +139,34 @@ def test_figures_are_drawn_from_somebody_elses_tables(snakemake, small, finished
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "results/figures/scan_accuracy.pdf").exists()
     assert not (tmp_path / "results/scan").exists()
+
+
+def test_every_job_has_its_log_in_the_place_of_what_it_wrote(finished):
+    files = [*(finished / "results/benchmarks").rglob("*.tsv")]
+    assert len(files) > 50
+    for file in files:
+        rule, *place = file.relative_to(finished / "results/benchmarks").with_suffix("").parts
+        assert (finished / "results" / Path(*place)).exists(), rule
+        log = finished / log_of(str(Path("results", *place)))
+        assert '\nseconds {"start"' in f"\n{log.read_text()}", rule
+
+
+def test_a_command_that_is_copied_writes_the_same_bytes(finished, said, root, tmp_path):
+    shutil.copytree(finished / "results/scan", tmp_path / "results/scan")
+    commands = [line.partition("Shell command: ")[2] for line in said]
+    (command,) = [one for one in commands if " scan tune " in one and "/equitune/" in one]
+    model = Path(command.split()[-1])
+    before = {name: (finished / model).with_name(name) for name in (model.name, "config.json")}
+    shutil.rmtree((tmp_path / model).parent)
+    # as in a terminal: the package's own command, and nothing of the workflow's
+    kept = {name: one for name, one in os.environ.items() if not name.startswith("EQUITUNE")}
+    path = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
+    kept |= {"PATH": path, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=kept, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "add_jump GRU equitune" in done.stderr  # on the terminal
+    for name, file in before.items():
+        assert (tmp_path / model).with_name(name).read_bytes() == file.read_bytes()
+    assert not (tmp_path / "results/logs").exists()
