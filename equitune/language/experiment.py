@@ -71,8 +71,7 @@ def pretrain(
         train: a sentence on each line.
         validation: the same, held out.
         job: its output is manifest.json, written last; the model and its tokenizer stand beside it.
-        prompts: file of prompts, whose words the tokenizer knows too, as it does the pronouns of
-            the generated corpus; None: those shipped.
+        prompts: their words are tokens, as all pronouns of the corpus; None: the shipped file.
 
     Raises:
         ValueError: a text that cannot be read, or a sentence longer than the context.

@@ -155,9 +155,9 @@ rule measure_growth_cost:
     output:
         "results/cost/growth.csv",
     log:
-        "results/logs/measure_growth_cost.log",
+        log_of("results/cost/growth.csv"),
     benchmark:
-        "results/benchmarks/measure_growth_cost.tsv"
+        benchmark_of("measure_growth_cost", "results/cost/growth.csv")
     conda:
         "../../envs/equitune.yaml"
     threads: lambda w: workflow.cores
