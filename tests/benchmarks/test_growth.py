@@ -201,7 +201,7 @@ def test_every_work_runs_at_two_sizes_and_the_larger_is_larger(
         for work in works:
             work()
         done.append(len(works))
-        return powers([1.0] * rounds)[: len(works)]
+        return [each[: len(works)] for each in powers([1.0] * rounds)]
 
     monkeypatch.setattr(growth, "alternate", alternate)
     monkeypatch.setattr(growth, "most_held", lambda work: 1 + len(done))
