@@ -217,8 +217,8 @@ def write_corpus(
     corpus, known = read_corpus(), list(read_prompts(prompts))
     held = corpus.generate(known, max(per_prompt // 10, 1), 2 * seed + 1)
     for path, lines in ((train, corpus.generate(known, per_prompt, 2 * seed)), (validation, held)):
-        with atomic_write(path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
 
 
 def write_truth(prompts: Path | None, output: Path) -> None:

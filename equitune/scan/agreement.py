@@ -78,22 +78,18 @@ def _compare(
         {a: b for cycle in cycles.get(side, ()) for a, b in zip(cycle, _next(cycle), strict=True)}
         for side in SIDES
     ]
-    known: dict[str, dict[str, None]] = {}  # of each command its actions, in the files' order
-    for command, actions in pairs:
-        known.setdefault(command, {})[actions] = None
+    found = dict.fromkeys(pairs)  # each once, in the files' order
+    known = dict(reversed(found))  # of each command its first actions
     compared, contradictions = 0, []
-    for command, found in known.items():
-        moved = _moved(command, images[0])
-        for actions in found:
-            expected = _moved(actions, images[1])
-            if moved not in known or (moved, expected) == (command, actions):
-                continue
-            compared += 1
-            if expected not in known[moved]:
-                there = next(iter(known[moved]))
-                pair = (command, actions), (moved, expected), (moved, there)
-                lines = [f"IN: {one} OUT: {other}" for one, other in pair]
-                contradictions.append((lines[0], lines[1], lines[2]))
+    for command, actions in found:
+        moved, expected = _moved(command, images[0]), _moved(actions, images[1])
+        if moved not in known or (moved, expected) == (command, actions):
+            continue
+        compared += 1
+        if (moved, expected) not in found:
+            pair = (command, actions), (moved, expected), (moved, known[moved])
+            lines = [f"IN: {one} OUT: {other}" for one, other in pair]
+            contradictions.append((lines[0], lines[1], lines[2]))
     # the shortest lines show best what is wrong
     return compared, sorted(contradictions, key=lambda lines: len(lines[0]))
 

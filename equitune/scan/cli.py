@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict, fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -93,7 +94,7 @@ def dataset(
     sides = vocabularies(*lines)
     for text in permutation or ():
         key, cycles = _named(text)
-        check_permutation(key, cycles, [*lines[0], *lines[1]], sides, f"{train} and {test}")
+        check_permutation(key, cycles, chain(*lines), sides, f"{train} and {test}")
     parts = build_dataset(*lines, seed, validation_fraction, subset, sides=sides)
     facts = {"seed": seed, "validation_fraction": validation_fraction, "subset": subset}
     own = {} if words_of(sides) is None else {"words": words_of(sides)}
