@@ -52,7 +52,7 @@ def cost_growth(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     shown = rows_of(cost, ["growth", "growth_memory", "growth_slope"])
     split = shown["setting"].str.extract(f"^{SETTING}$")
     rows = shown.assign(**split).astype({"size": float})
-    slopes = parts.where(rows, benchmark="growth_slope").set_index(["variable", *LINE])
+    slopes = parts.where(rows, benchmark="growth_slope")
     points = rows[rows["benchmark"] != "growth_slope"]
     found = [name for name in VARIABLES if name in set(points["variable"])]
     # time above memory, a few variables in a row
@@ -73,7 +73,7 @@ def cost_growth(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
                 here = _of(points, name, benchmark)
                 axis.set_visible(len(here) > 0)
                 if len(here):
-                    _panel(axis, here, slopes.loc[name])
+                    _panel(axis, here, parts.where(slopes, variable=name))
         figure.tight_layout()
     return figure, shown
 
@@ -96,11 +96,17 @@ def _panel(axis: Axes, points: pd.DataFrame, slopes: pd.DataFrame) -> None:
     several = points["experiment"].nunique() > 1
     handles = []
     for place, (key, line) in enumerate(points.groupby(LINE, sort=False)):
-        row = slopes.loc[key]
-        what = key[2].removesuffix(MEMORY)
-        name = f"{EXPERIMENTS[key[0]]}, {what}" if several else what
-        style = {"color": COLOURS[key[0]], "marker": parts.MARKERS[place % len(parts.MARKERS)]}
-        style |= {"mfc": "white", "ms": 4, "lw": 1.2}
+        experiment, _, numerator, _ = names = [str(name) for name in key]
+        row = parts.where(slopes, **dict(zip(LINE, names, strict=True))).iloc[0]
+        what = numerator.removesuffix(MEMORY)
+        name = f"{EXPERIMENTS[experiment]}, {what}" if several else what
+        style: dict[str, Any] = {"color": COLOURS[experiment]}
+        style |= {
+            "marker": parts.MARKERS[place % len(parts.MARKERS)],
+            "mfc": "white",
+            "ms": 4,
+            "lw": 1.2,
+        }
         axis.plot(line["size"], line["value"], **style | {"ls": ""})
         _power(axis, line, row["ratio"], color=style["color"], lw=style["lw"])
         handles.append(Line2D([], [], **style, label=f"{name}: {_said(row)}"))
