@@ -37,10 +37,10 @@ GROWTH = ("growth", "growth_memory", "growth_slope", "growth_hundredfold")
 # rules whose jobs grow with the examples: what was measured of them, and of which experiment
 GROWING = {
     "build_scan_dataset": ("scan", "build dataset"),
-    "tune_scan": ("scan", "tune for an epoch"),
+    "tune_scan": ("scan", "train for an epoch"),
     "evaluate_scan": ("scan", "evaluate"),
     "build_image_dataset": ("image", "build dataset"),
-    "tune_image": ("image", "tune for an epoch"),
+    "tune_image": ("image", "train for an epoch"),
     "evaluate_image": ("image", "evaluate"),
 }
 HEAD = ("model", "\\|G\\|", "what", "ratio", "range", "n", "both sides", "aim")

@@ -7,6 +7,7 @@ killed goes on where it was and ends with the same weights as one that was not.
 
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -193,16 +194,17 @@ class _Run:
         self.position = 0  # batches of the current epoch already used
         self.epoch_state: Tensor | None = None  # the generator's state at the start of that epoch
         self.best: dict[str, Tensor] | None = None  # weights of the best validation, with patience
-        self.batches: list[Tensor] = []  # of the current epoch, not yet used
+        # of the current epoch, not yet used; a list would move all that are left at every step
+        self.batches: deque[Tensor] = deque()
 
     def next_batch(self) -> Tensor:
         """Return the next batch, of a new epoch where the current one is used up."""
         while not self.batches:
             self.epoch_state = self.generator.get_state()
-            self.batches = list(self.objective.epoch(self.generator))[self.position :]
+            self.batches = deque(self.objective.epoch(self.generator)[self.position :])
             if not self.batches:
                 self.position = 0
-        return self.batches.pop(0)
+        return self.batches.popleft()
 
     def take(self, joined: Callable[[Callable[[], Tensor]], Tensor]) -> Tensor:
         """Take a step, and return this rank's share of the loss of its batch.

@@ -189,27 +189,48 @@ def test_one_core_alone_is_not_measured(cores, cases, tmp_path, monkeypatch):
     assert len(found) == 4
 
 
-@pytest.mark.parametrize(
-    "name", ["order", "scan_examples", "image_examples", "vocabulary", "image_side", "model_size"]
-)
-def test_every_work_runs_at_two_sizes_and_the_larger_is_larger(
+@pytest.mark.parametrize("name", ["scan_examples", "image_examples"])
+def test_what_the_rules_do_with_examples_runs_at_every_size(
     growth, cases, name, tmp_path, monkeypatch
 ):
     done = []
 
     def alternate(works, rounds):
         for work in works:
-            work()
-        done.append(len(works))
+            done.append(work())
         return [each[: len(works)] for each in powers([1.0] * rounds)]
 
     monkeypatch.setattr(growth, "alternate", alternate)
-    monkeypatch.setattr(growth, "most_held", lambda work: 1 + len(done))
+    monkeypatch.setattr(growth, "most_held", lambda work: 1)
+    found = list(growth.MEASUREMENTS[name](cases.TINY, tmp_path))
+    rows = [row for each in found for row in growth.measure(each, 3)]
+    assert len(done) == sum(len(each.works) for each in found)
+    aimed = {row["numerator"]: row["at_most"] for row in rows if row["benchmark"] == "growth_slope"}
+    times = {"build dataset", "train for an epoch", "evaluate"}
+    assert {what for what, aim in aimed.items() if aim == 1} >= times
+    written = {path.name.rpartition(".")[2] for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"safetensors", "csv", "json"} <= written
+
+
+def test_an_epoch_sees_every_example_once(script, cases, tmp_path, monkeypatch):
+    examples, seen = script("growth_examples"), []
+
+    def fit(model, plan, objective, seed):
+        batches = objective.epoch(torch.Generator().manual_seed(seed))
+        seen.append((plan.steps, torch.cat([*batches]).sort().values.tolist()))
+
+    monkeypatch.setattr(examples, "fit", fit)
+    examples._scan_epoch(examples.Pairs.encode([*examples.commands()][:70])).run()
+    examples._image_epoch(cases.noise(70, examples.SIDE)).run()
+    assert seen == [(3, [*range(70)])] * 2
+
+
+@pytest.mark.parametrize("name", ["order", "vocabulary", "image_side", "model_size"])
+def test_what_is_larger_holds_more(growth, cases, name, tmp_path):
     for each in growth.MEASUREMENTS[name](cases.TINY, tmp_path):
         assert len(each.works) == 2
-        found = list(growth.measure(each, 3))
-        assert {row["experiment"] for row in found} == {each.experiment}
-    assert done
+        small, large = map(growth.most_held, each.works.values())
+        assert small < large, each.what
 
 
 @pytest.mark.slow
