@@ -278,7 +278,7 @@ def test_a_model_of_pickles_is_refused(model, refused):
     (model / "pytorch_model.bin").write_bytes(pickle.dumps(Evil()))
     assert "has no config.json or no *.safetensors" in refused(*measure(model))
     scorer = ["--scorer", "{kind: transformer, location: x}", "--trained", model, "--seed", 0]
-    outputs = [f"--{name}=out/{name}" for name in ("regard", "fairness", "texts")]
+    outputs = [f"--{name}=out/{name}" for name in ("output", "fairness", "texts")]
     line = refused("language", "evaluate", model / "none", *scorer, "--device", "cpu", *outputs)
     assert "holds no text classifier" in line
 

@@ -179,7 +179,8 @@ def test_from_a_table_to_the_tables_by_a_scorer_of_ones_own(tmp_path, monkeypatc
     assert cli.run([*map(str, run)]) == 0
     scorer = "{kind: python, location: scorer_of_age:label}"
     run = ["language", "evaluate", "s.jsonl", "--scorer", scorer, "--seed", 0]
-    run += [x for name, file in outputs.items() for x in (f"--{name}", file)]
+    options = {"--output": "regard", "--fairness": "fairness", "--texts": "texts"}
+    run += [x for option, name in options.items() for x in (option, outputs[name])]
     assert cli.run([*map(str, run)]) == 0
     (row,) = pd.read_csv(outputs["fairness"]).to_dict("records")
     assert (row["model"], row["axis"], row["task"], row["pair"]) == (

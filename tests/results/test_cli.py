@@ -183,7 +183,10 @@ COSTS = {  # by benchmark: what is measured
     "product_time": "frame",
     "product_error": "frame",
     "product_distance": "frame",
+    "growth": "evaluate",
+    "growth_slope": "evaluate",
 }
+SETTINGS = {"growth": "examples 10, batch 2", "growth_slope": "examples 10 to 80, batch 2"}
 
 
 def test_costs_come_from_the_parts_and_are_drawn_without_other_tables(root, tmp_path):
@@ -193,7 +196,14 @@ def test_costs_come_from_the_parts_and_are_drawn_without_other_tables(root, tmp_
         blank
         | numbers
         | {"benchmark": name, "experiment": "image", "model": "resnet18"}
-        | {"setting": "64 px", "order": 4, "numerator": what, "denominator": "plain", "n": 5}
+        | {
+            "setting": SETTINGS.get(name, "64 px"),
+            "order": 4,
+            "numerator": what,
+            "denominator": "plain",
+            "unit": "seconds",
+            "n": 5,
+        }
         for name, what in COSTS.items()
     ]
     pd.DataFrame(rows[:3]).to_csv(tmp_path / "cost0.csv", index=False)
