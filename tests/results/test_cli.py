@@ -218,7 +218,7 @@ def test_costs_come_from_the_parts_and_are_drawn_without_other_tables(root, tmp_
     drawn = tmp_path / "drawn"
     places = ["--tables", tmp_path / "tables", "--published", published, "--output", drawn]
     assert run("figures", *places) == 0
-    expected = {f"cost_{name}" for name in (*COST, "products")}
+    expected = {f"cost_{name}" for name in (*COST, "products", "growth")}
     assert {file.stem for file in drawn.iterdir()} == expected
 
 
