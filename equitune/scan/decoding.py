@@ -27,13 +27,13 @@ def greedy(model: EquiTuned, commands: Tensor, steps: int = MAX_STEPS) -> Tensor
 
     Args:
         model: a `Seq2Seq` made equivariant by actions on command ids and on action ids.
-        commands: (batch, length) ids, padded at the end.
+        commands: (batch, length) ids of any type of integers, padded at the end.
         steps: the largest number of positions.
 
     Returns:
-        (batch, steps) action ids, the end token included, padded after it.
+        (batch, steps) action ids of int64, the end token included, padded after it.
     """
-    seq2seq = cast(Seq2Seq, model.module)
+    seq2seq, commands = cast(Seq2Seq, model.module), commands.long()
     words, actions = cast(tuple[TokenPermutation, ...], tuple(model.input_actions))
     size = seq2seq.output.out_features
     images = _images(actions, size, commands.device)

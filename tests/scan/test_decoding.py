@@ -63,6 +63,13 @@ def test_the_decoded_model_is_exactly_equivariant(method, group, architecture):
         assert torch.equal(greedy(model, words(g, commands)), actions(g, decoded))
 
 
+def test_ids_may_be_bytes_as_a_dataset_has_them():
+    model, commands = model_of("equitune", "verbs"), encoded()
+    decoded = greedy(model, commands.to(torch.uint8))
+    assert decoded.dtype == torch.int64
+    assert torch.equal(decoded, greedy(model, commands))
+
+
 def test_the_plain_model_is_not_equivariant():
     model, commands = model_of("finetune", "verbs"), encoded()
     plain = build("GRU", Seq2SeqModel(), "finetune", Permutation()).double().eval()
