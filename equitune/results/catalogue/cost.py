@@ -77,7 +77,7 @@ FIGURES = (
             "these axes is in the legend: the median over the rounds, with the 95 % t interval of "
             "their mean. 1 is in proportion to the size (the dashed line), below 1 is better; for "
             "cores it is twice the work in the same time, and steps are counted by the clock. "
-            "Bytes are the same in every run, so there is no interval."
+            "Bytes are measured once, so they have no interval."
         ),
     ),
     Figure(

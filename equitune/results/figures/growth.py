@@ -1,5 +1,6 @@
 """The figure of how time and memory grow with what a run is made larger by."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ QUANTITIES = {  # by unit: what is drawn, how large its unit is
 MEMORY = ", peak memory"  # how the names of what is held end
 # from dark to light, so that they differ in grey too
 COLOURS = {"scan": "#1B4F72", "image": "#E67E22", "language": "#5DADE2"}
-FEW, NARROW = 7, 100  # sizes that are all named; the range in which 2 and 5 stand beside 1
+FEW, NARROW = 7, 300  # sizes that are all named; the range where 2 and 5 stand beside 1
 ACROSS = 3  # panels in a row
 LINE_HEIGHT = 0.05  # of a panel, for each line of its legend
 SETTING = r"(?P<variable>\D+) (?P<size>\d+)(?: to (?P<largest>\d+))?, (?P<detail>.*)"
@@ -53,7 +54,11 @@ def cost_growth(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     split = shown["setting"].str.extract(f"^{SETTING}$")
     rows = shown.assign(**split).astype({"size": float})
     slopes = parts.where(rows, benchmark="growth_slope")
-    points = rows[rows["benchmark"] != "growth_slope"]
+    points = rows[rows["benchmark"] != "growth_slope"].merge(
+        slopes[["variable", *LINE, "ratio", "low", "high"]],
+        on=["variable", *LINE],
+        suffixes=("", "_slope"),
+    )
     found = [name for name in VARIABLES if name in set(points["variable"])]
     # time above memory, a few variables in a row
     panels = [
@@ -73,7 +78,7 @@ def cost_growth(cost: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
                 here = _of(points, name, benchmark)
                 axis.set_visible(len(here) > 0)
                 if len(here):
-                    _panel(axis, here, parts.where(slopes, variable=name))
+                    _panel(axis, here)
         figure.tight_layout()
     return figure, shown
 
@@ -83,52 +88,45 @@ def _of(points: pd.DataFrame, variable: str, benchmark: str) -> pd.DataFrame:
     return parts.where(points, variable=variable, benchmark=benchmark)
 
 
-def _panel(axis: Axes, points: pd.DataFrame, slopes: pd.DataFrame) -> None:
-    """Draw the lines of one variable, each with its slope, and one of slope 1.
-
-    Args:
-        axis: where to draw.
-        points: medians at each size.
-        slopes: indexed by `LINE`.
-    """
+def _panel(axis: Axes, points: pd.DataFrame) -> None:
+    """Draw the lines of one variable, each with its slope, and one of slope 1."""
     label, scale = QUANTITIES[points["unit"].iloc[0]]
     points = points.assign(value=points["value"] / scale)
     several = points["experiment"].nunique() > 1
     handles = []
-    for place, (key, line) in enumerate(points.groupby(LINE, sort=False)):
-        experiment, _, numerator, _ = names = [str(name) for name in key]
-        row = parts.where(slopes, **dict(zip(LINE, names, strict=True))).iloc[0]
-        what = numerator.removesuffix(MEMORY)
-        name = f"{EXPERIMENTS[experiment]}, {what}" if several else what
-        style: dict[str, Any] = {"color": COLOURS[experiment]}
-        style |= {
-            "marker": parts.MARKERS[place % len(parts.MARKERS)],
+    for place, (_, line) in enumerate(points.groupby(LINE, sort=False)):
+        row = line.iloc[0]
+        name = row["numerator"].removesuffix(MEMORY)
+        name = f"{EXPERIMENTS[row['experiment']]}, {name}" if several else name
+        style: dict[str, Any] = {
+            "color": COLOURS[row["experiment"]],
             "mfc": "white",
             "ms": 4,
             "lw": 1.2,
         }
+        style["marker"] = parts.MARKERS[place % len(parts.MARKERS)]
         axis.plot(line["size"], line["value"], **style | {"ls": ""})
-        _power(axis, line, row["ratio"], color=style["color"], lw=style["lw"])
+        _power(axis, line, row["ratio_slope"], color=style["color"], lw=style["lw"])
         handles.append(Line2D([], [], **style, label=f"{name}: {_said(row)}"))
     _power(axis, points, 1.0, color=GREY, lw=1.0, ls="--")
     handles.append(Line2D([], [], color=GREY, lw=1.0, ls="--", label="slope 1: in proportion"))
-    _ticks(axis, points)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
     axis.set_xlabel(VARIABLES[points["variable"].iloc[0]])
     axis.set_ylabel(label)
     low, high = axis.get_ylim()
     share = 1 - LINE_HEIGHT * (len(handles) + 0.5)  # what the legend leaves
     axis.set_ylim(low, low * (high / low) ** (1 / share))
     axis.legend(handles=handles, loc="upper left", fontsize=7, handlelength=1.5, borderaxespad=0)
+    _ticks(axis, sorted(set(points["size"])))
 
 
-def _ticks(axis: Axes, points: pd.DataFrame) -> None:
-    """Make both axes logarithmic, with plain numbers; few sizes stand below the axis themselves."""
-    sizes = sorted(set(points["size"]))
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    for side, values in ((axis.xaxis, points["size"]), (axis.yaxis, points["value"])):
-        narrow = values.max() / values.min() < NARROW
-        side.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+def _ticks(axis: Axes, sizes: Sequence[float]) -> None:
+    """Write plain numbers at both axes; few sizes stand below the axis themselves."""
+    low, high = axis.get_ylim()
+    between = (1.0, 2.0, 5.0) if high < NARROW * low else (1.0,)
+    for side, steps in ((axis.xaxis, (1.0,)), (axis.yaxis, between)):
+        side.set_major_locator(LogLocator(subs=steps))
         side.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.15g}".replace(",", " ")))
         side.set_minor_locator(NullLocator())
     if len(sizes) <= FEW:
@@ -143,7 +141,8 @@ def _power(axis: Axes, points: pd.DataFrame, slope: float, **style: Any) -> None
     axis.plot(np.exp(ends), np.exp(middle + slope * ends), **style)
 
 
-def _said(row: "pd.Series[float]") -> str:
+def _said(row: "pd.Series[Any]") -> str:
     """Return a slope, with its interval if it has one."""
-    ends = f" ({row['low']:.2f}–{row['high']:.2f})" if pd.notna(row["low"]) else ""
-    return f"{row['ratio']:.2f}{ends}"
+    slope, *ends = (row[f"{name}_slope"] for name in ("ratio", "low", "high"))
+    said = f" ({ends[0]:.2f}–{ends[1]:.2f})" if pd.notna(ends).all() else ""
+    return f"{slope:.2f}{said}"
