@@ -73,6 +73,7 @@ def test_the_interval_is_that_of_student(growth):
 def test_too_few_rounds_are_refused_before_anything_is_measured(growth, monkeypatch, capsys):
     with pytest.raises(ValueError, match="2 rounds: expected 3 or more"):
         growth.interval([1.0, 1.1])
+    monkeypatch.setattr(growth, "report", lambda *_: pytest.fail("something is measured"))
     monkeypatch.setattr(sys, "argv", ["growth.py", "--output", "x.csv", "--rounds", "2"])
     with pytest.raises(SystemExit):
         growth.main()
