@@ -3,6 +3,7 @@
 What a new record needs is tried in a process of its own, as the package reads the table once.
 """
 
+import dataclasses
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 from equitune import config
 from equitune.image import models as image
 from equitune.methods import METHODS, Method, names
+from equitune.plan import how
 from equitune.scan import models as scan
 
 NEW = """
@@ -103,3 +105,12 @@ def test_the_table_imports_nothing_heavy(root):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
     heavy = {"torch", "pandas", "pydantic", "matplotlib", "equitune.config"}
     assert not heavy & {*done.stdout.split()}
+
+
+def test_whatever_a_method_does_makes_its_results_stale_and_how_it_looks_does_not(monkeypatch):
+    before, whole = how("equitune"), METHODS["equitune"]
+    looks = {"name": "other", "label": "other", "colour": "#000000", "experiments": ()}
+    for field in dataclasses.fields(Method):
+        other = dataclasses.replace(whole, **{field.name: looks.get(field.name, "another")})
+        monkeypatch.setitem(METHODS, "equitune", other)
+        assert (how("equitune") == before) == (field.name in looks), field.name

@@ -1,6 +1,5 @@
 """What a run consists of follows from the configuration: files, arguments, what is left out."""
 
-import dataclasses
 import json
 import os
 import shlex
@@ -16,7 +15,6 @@ from equitune import options
 from equitune.config import Training
 from equitune.io import flat
 from equitune.io.layout import features_of
-from equitune.methods import METHODS, Method
 from equitune.plan import (
     EQUITUNE,
     LAUNCHER,
@@ -30,7 +28,6 @@ from equitune.plan import (
     as_text,
     changed,
     escaped,
-    how,
     option,
 )
 
@@ -344,12 +341,3 @@ def test_texts_of_another_system_need_no_model_seed_or_lexicon(shipped, registry
         language={"models": ["bot"], "sources": {"bot": source | {"axes": ["gender"]}}}
     ).language
     assert "gender_short" in LanguagePlan(gender, registry).symmetric("bot")
-
-
-def test_whatever_a_method_does_makes_its_results_stale_and_how_it_looks_does_not(monkeypatch):
-    before, whole = how("equitune"), METHODS["equitune"]
-    looks = {"name": "other", "label": "other", "colour": "#000000", "experiments": ()}
-    for field in dataclasses.fields(Method):
-        other = dataclasses.replace(whole, **{field.name: looks.get(field.name, "another")})
-        monkeypatch.setitem(METHODS, "equitune", other)
-        assert (how("equitune") == before) == (field.name in looks), field.name
