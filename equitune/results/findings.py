@@ -66,10 +66,11 @@ def language(table: pd.DataFrame) -> list[str]:
                 else f"is not fair: its distance from fairness is up to {distance:.2g}"
             )
             cost = (equal["perplexity"].mean() / plain["perplexity"].mean() - 1) * 100
+            price = "not measured" if pd.isna(cost) else f"{cost:+.1f} % against the plain model's"
             sentences.append(
                 f"{name}: the averaged model {fair}, that of the plain one "
                 f"{_range(plain['counterfactual_tv'], '{:.2g}')} (counterfactual total variation; "
-                f"{_seeds(equal)}). Its perplexity is {cost:+.1f} % against the plain model's."
+                f"{_seeds(equal)}). Its perplexity is {price}."
             )
     for (model, method), rows in table.groupby(["model", "method"], sort=False):
         sizes = rows["regard_gap"].abs().dropna()

@@ -84,6 +84,8 @@ def test_language_says_distance_gap_and_cost(fairness):
     assert findings.language(thin)[1].endswith("; no 95 % interval, as there are too few texts.")
     unfair = fairness.assign(counterfactual_tv=0.1)
     assert "is not fair: its distance from fairness is up to 0.1" in findings.language(unfair)[0]
+    unread = fairness.assign(perplexity=float("nan"))  # as of a model without a text of its own
+    assert findings.language(unread)[0].endswith("n = 1 seed). Its perplexity is not measured.")
     alone = fairness.assign(counterfactual_tv=float("nan"), regard_gap=float("nan"))
     assert findings.language(alone) == [findings.NOTHING]
 
