@@ -13,10 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from equitune.actions import Constant, TokenPermutation, readable
+from equitune.copies import unique_rows
 from equitune.language.probe import HeadProbe, learns_prompt, takes
 
 if TYPE_CHECKING:
     from transformers import Cache
+
+# a product of so few rows takes no time, and other kernels, whose last digits are others
+FEW_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,11 @@ class Averaging:
         """Say that samples whose copies are the same ids have the same logits."""
 
     def combine(
-        self, values: Tensor, head: nn.Linear | None, samples: Tensor | None = None
+        self,
+        values: Tensor,
+        head: nn.Linear | None,
+        samples: Tensor | None = None,
+        contexts: Tensor | None = None,
     ) -> Tensor:
         """Return the logits of the equivariant model, from all copies' values of `run`.
 
@@ -132,6 +140,7 @@ class Averaging:
             values: (|G|, batch, positions, width or vocabulary).
             head: as `run` returned it.
             samples: not looked at; all are treated alike.
+            contexts: as for `through_head`.
 
         Returns:
             (batch, positions, vocabulary).
@@ -140,27 +149,27 @@ class Averaging:
             ValueError: the model has another number of ids than the action.
         """
         mean = values.mean(0)
-        logits = mean if head is None else head(mean)
+        logits = mean if head is None else through_head(head, mean, contexts)
         check_vocabulary(self.action, logits.shape[-1])
         moved = self.moved.on(logits)
         if len(moved):
             own = logits_of(values, head, moved)  # (|G|, batch, positions, moved)
             places = self.moves.on(logits)[:, None, None].expand(own.shape)
-            logits = logits.index_copy(-1, moved, own.gather(-1, places).mean(0))
+            logits = with_values(logits, moved, own.gather(-1, places).mean(0), head)
         return self.with_general(logits, values[self.action.group.identity], head)
 
     def with_general(self, logits: Tensor, unmoved: Tensor, head: nn.Linear | None) -> Tensor:
         """Return logits in which general words have those of the unmoved context.
 
         Args:
-            logits: (batch, positions, vocabulary).
+            logits: (batch, positions, vocabulary), as for `with_values`.
             unmoved: what `run` made of the unmoved context, (batch, positions, …).
             head: as `run` returned it.
         """
         general = self.general.on(logits)
         if not len(general):
             return logits
-        return logits.index_copy(-1, general, logits_of(unmoved, head, general))
+        return with_values(logits, general, logits_of(unmoved, head, general), head)
 
 
 class OneCopy:
@@ -195,10 +204,15 @@ class OneCopy:
         """Say that samples whose copies are the same ids have the same logits."""
 
     def combine(
-        self, values: Tensor, head: nn.Linear | None, samples: Tensor | None = None
+        self,
+        values: Tensor,
+        head: nn.Linear | None,
+        samples: Tensor | None = None,
+        contexts: Tensor | None = None,
     ) -> Tensor:
         """Return logits (batch, positions, vocabulary) of values (1 or 2, batch, positions, …)."""
-        logits = values[0] if head is None else head(values[0])
+        own = None if contexts is None else contexts[:1]
+        logits = values[0] if head is None else through_head(head, values[0], own)
         check_vocabulary(self.averaging.action, logits.shape[-1])
         return self.averaging.with_general(logits, values[-1], head)
 
@@ -256,6 +270,45 @@ def check_cache(cache: Any, rows: int, order: int) -> None:
             "sequence, as EquiCausalLM returns them; a prefix of PEFT is learnt inside, "
             "EquiCausalLM.wrap(get_peft_model(model, …))"
         )
+
+
+def through_head(head: nn.Linear, states: Tensor, contexts: Tensor | None) -> Tensor:
+    """Return the logits of states; rows of the same contexts pass the head once.
+
+    The mean of two copies is the same number in either order, so a text and its image share it.
+    More copies add up to other last digits in another order, and are computed each for itself.
+
+    Args:
+        head: as `Averaging.run` returned it.
+        states: of each row the mean of its copies' hidden states, (batch, positions, width).
+        contexts: which context each copy of a row is, (copies, batch); None: all are others.
+
+    Returns:
+        (batch, positions, vocabulary).
+    """
+    if contexts is not None and len(contexts) <= 2:
+        first, which = unique_rows([contexts.T.sort(1).values])
+        if FEW_ROWS <= len(first) < len(which):
+            shared: Tensor = head(states[first])
+            return shared[which]
+    logits: Tensor = head(states)
+    return logits
+
+
+def with_values(logits: Tensor, ids: Tensor, values: Tensor, head: nn.Linear | None) -> Tensor:
+    """Return logits with other values at some ids, in place where a head has made them just now.
+
+    Elsewhere than in inference mode, where they may be part of a graph, they are copied.
+
+    Args:
+        logits: (batch, positions, vocabulary).
+        ids: (ids,).
+        values: (batch, positions, ids).
+        head: what made the logits; None: the model itself did, and they are its own.
+    """
+    if head is not None and logits.is_inference():
+        return logits.index_copy_(-1, ids, values)
+    return logits.index_copy(-1, ids, values)
 
 
 def logits_of(values: Tensor, head: nn.Linear | None, ids: Tensor) -> Tensor:

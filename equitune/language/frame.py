@@ -17,7 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from equitune.actions import Constant
-from equitune.language.averaging import Averaging, Copies, check_vocabulary, logits_of, traced
+from equitune.language.averaging import (
+    Averaging,
+    Copies,
+    check_vocabulary,
+    logits_of,
+    through_head,
+    traced,
+    with_values,
+)
 
 if TYPE_CHECKING:
     from transformers import Cache
@@ -126,13 +134,20 @@ class Frame:
             states = torch.cat([left[:, None].expand(-1, missing, -1), states], 1)
         return rows, self.combine(rows.values, rows.head, states)
 
-    def combine(self, values: Tensor, head: nn.Linear | None, states: Tensor) -> Tensor:
+    def combine(
+        self,
+        values: Tensor,
+        head: nn.Linear | None,
+        states: Tensor,
+        contexts: Tensor | None = None,
+    ) -> Tensor:
         """Return the mean of g⁻¹ l over the elements g that are left at each position.
 
         Args:
             values: what `Averaging.run` made of moved contexts, (batch, positions, …).
             head: as `Averaging.run` returned it.
             states: the elements that are left, (batch, positions, |G|).
+            contexts: as for `averaging.through_head`, (1, batch).
 
         Returns:
             Logits (batch, positions, vocabulary).
@@ -140,7 +155,7 @@ class Frame:
         Raises:
             ValueError: the model has another number of ids than the action.
         """
-        logits = values if head is None else head(values)
+        logits = values if head is None else through_head(head, values, contexts)
         check_vocabulary(self.averaging.action, logits.shape[-1])
         moved = self.averaging.moved.on(logits)
         if not len(moved):
@@ -150,7 +165,7 @@ class Frame:
         weights = states.to(own.dtype)
         weights = weights / weights.sum(-1, keepdim=True)
         mean = torch.einsum("bpg,bpgm->bpm", weights, own[..., places])
-        return logits.index_copy(-1, moved, mean)
+        return with_values(logits, moved, mean, head)
 
 
 class FramedSamples:
@@ -183,9 +198,15 @@ class FramedSamples:
         """Return by what samples differ whose contexts are the same ids, (samples, |G|)."""
         return self.left[samples].long()
 
-    def combine(self, values: Tensor, head: nn.Linear | None, samples: Tensor) -> Tensor:
+    def combine(
+        self,
+        values: Tensor,
+        head: nn.Linear | None,
+        samples: Tensor,
+        contexts: Tensor | None = None,
+    ) -> Tensor:
         """Return logits (samples, 1, vocabulary) of values (1, samples, 1, …)."""
-        return self.frame.combine(values[0], head, self.left[samples][:, None])
+        return self.frame.combine(values[0], head, self.left[samples][:, None], contexts)
 
 
 def _seen(cache: Cache | None, rows: int) -> Tensor | None:

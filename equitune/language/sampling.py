@@ -169,8 +169,9 @@ def _sample(
         # samples whose copies are all the same
         apart = combining.told_apart_by(live)
         first, which = unique_rows([node.T] if apart is None else [torch.cat([node.T, apart], 1)])
-        values = seen.values[node[:, first]]  # (copies, distinct samples, 1, …)
-        logits = combining.combine(values, seen.head, live[first])[:, 0]
+        seeing = node[:, first]
+        values = seen.values[seeing]  # (copies, distinct samples, 1, …)
+        logits = combining.combine(values, seen.head, live[first], seeing)[:, 0]
         tokens = choice(logits, which, uniform[live, step])
         going = ~torch.isin(tokens, ends)
         live, tokens, node = live[going], tokens[going], node[:, going]

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 from transformers import DynamicCache, TopPLogitsWarper
 
-from equitune.language import sampling
+from equitune.language import averaging, sampling
+from equitune.language.frame import FramedSamples
 from equitune.language.models import EquiCausalLM
 from equitune.language.sampling import Choice, padded, sample
 
@@ -205,14 +207,87 @@ def test_samples_that_stand_together_share_their_logits(fair_model, monkeypatch)
     fair, rows = fair_model(), []
     combine = fair.averaging.combine
 
-    def counted(values, head, samples=None):
+    def counted(values, head, samples, contexts):
         rows.append(values.shape[1])
-        return combine(values, head, samples)
+        return combine(values, head, samples, contexts)
 
     monkeypatch.setattr(fair.averaging, "combine", counted)
     found = sample(fair, PROMPTS[:2] * 20, range(40), 2, Choice())
     contexts = {(place % 2, tokens[0]) for place, tokens in enumerate(found)}
     assert rows == [2, len(contexts)]
+
+
+@pytest.mark.parametrize(
+    ("order", "options", "saved"),
+    [
+        pytest.param(2, {}, 2, id="mean"),
+        pytest.param(2, {"combine": "frame"}, 2, id="frame"),
+        pytest.param(2, {"general": [8, 9], "relaxed": True}, 1.01, id="relaxed"),
+        pytest.param(3, {}, 1, id="mean of three"),
+        pytest.param(3, {"combine": "frame"}, 3, id="frame of three"),
+    ],
+)
+def test_images_of_one_another_pass_the_head_once_and_are_the_same_texts(
+    fair_model, monkeypatch, order, options, saved
+):
+    fair, rows = fair_model(order, **options), []
+    forward = nn.Linear.forward
+
+    def counted(self, states):
+        rows.append(len(states) if self.out_features == fair.config.vocab_size else 0)
+        return forward(self, states)
+
+    prompts = [[3, 5 + g, 13] for g in range(order) for _ in range(40)]  # 40 texts and their images
+    found, passed = [], []
+    sample(fair, prompts[:1], [0], 1, Choice())  # the first pass looks at the model, too
+    monkeypatch.setattr(nn.Linear, "forward", counted)
+    for few in (len(prompts), 1):
+        monkeypatch.setattr(averaging, "FEW_ROWS", few)
+        rows.clear()
+        found.append(sample(fair, prompts, [*range(40)] * order, 8, Choice()))
+        passed.append(sum(rows))
+    assert found[0] == found[1]
+    assert len(set(map(tuple, found[0]))) > 40
+    assert passed[0] >= saved * passed[1] > 0, passed
+    assert (passed[0] == passed[1]) == (saved == 1)
+
+
+def test_the_mean_of_two_copies_is_the_same_in_either_order(fair_model):
+    """Bit by bit, so that what is shared is what each would have by itself."""
+    fair = fair_model()
+    values, head = torch.randn(2, 40, 1, 16), fair.model.lm_head
+    contexts = torch.arange(80).view(2, 40)
+    pairs = torch.cat([values, values.flip(0)], 1), torch.cat([contexts, contexts.flip(0)], 1)
+    alone = fair.averaging.combine(pairs[0], head)
+    assert torch.equal(fair.averaging.combine(pairs[0], head, None, pairs[1]), alone)
+
+
+def test_one_copy_shares_with_its_own_context_alone(fair_model):
+    """Not with the image whose two copies are the same ones in the other order."""
+    fair = fair_model(general=[8, 9], relaxed=True)
+    values, contexts = torch.randn(2, 40, 1, 16), torch.arange(80).view(2, 40)
+    values = torch.cat([values, values.flip(0)], 1)
+    contexts = torch.cat([contexts, contexts.flip(0)], 1)
+    combining = averaging.OneCopy(fair.averaging, torch.ones(80, dtype=torch.long))
+    alone = combining.combine(values, fair.model.lm_head)
+    assert torch.equal(combining.combine(values, fair.model.lm_head, None, contexts), alone)
+
+
+@pytest.mark.parametrize("frame", [False, True], ids=["one copy", "frame"])
+def test_logits_of_a_model_without_a_linear_head_are_left_as_they_are(fair_model, frame):
+    fair = fair_model(combine="frame") if frame else fair_model(general=[8, 9], relaxed=True)
+    values = torch.randn(1 if frame else 2, 4, 1, fair.config.vocab_size)
+    kept, all_samples = values, torch.arange(4)
+    combining = (
+        FramedSamples(fair.frame, torch.ones(4, 1))
+        if frame
+        else averaging.OneCopy(fair.averaging, torch.ones(4, dtype=torch.long))
+    )
+    with torch.inference_mode():  # where logits that a head has made are written to
+        values = values.clone()
+        logits = combining.combine(values, None, all_samples, torch.arange(4)[None])
+    assert not torch.equal(logits, kept[0])
+    assert torch.equal(values, kept)
 
 
 @every_architecture
