@@ -1,4 +1,4 @@
-"""What SCAN costs: against a loop written the published code's way, and against plain models.
+"""What SCAN costs: against a loop written the published code's way, plain models, torch's layers.
 
 All sides start from the same trained weights and run on sequences of the same mean length.
 Evaluation is that of the equi-tuned model. The rule measure_scan_cost runs this; `--help` tells how
@@ -14,6 +14,7 @@ from typing import cast
 
 import torch
 from measuring import Row, alternate, command_line, report, row
+from scan_layers import torch_layers
 from scan_loop import PaperLoop
 
 from equitune.actions import Action
@@ -85,7 +86,7 @@ def training_pass(
 def measure(
     stage: str, path: Path, parts: dict[str, Pairs], training: Training, rounds: int, sequences: int
 ) -> Iterator[Row]:
-    """Time one trained model in one stage: against the loop, and where it is tuned the floor."""
+    """Time one trained model in one stage: against the loop, torch's layers, the floor."""
     torch.manual_seed(0)
     tuned, run = load(path)
     plain = build(run.architecture, run.model, "pretrained", Permutation())
@@ -109,15 +110,28 @@ def measure(
             training_pass(model, many, training),
             lambda: [loop.train(*text) for text in texts],
         ]
+    works.append(with_torch_layers(works[0]))
     if stage == "equi-tuning":
         works.append(training_pass(plain, many, training, order))
     times = alternate(works, rounds)
     rates = [(len(many) / each[0], len(few) / each[1]) for each in times]
     sides = stage, f"{stage}, loop"
     yield row("loop", *named, sides, rates, "sequences/second", at_least=AIMS[stage])
+    sides = f"{stage}, torch.nn", stage
+    yield row("layers", *named, sides, [(each[2], each[0]) for each in times])
     if stage == "equi-tuning":
         sides = stage, "training, plain, |G| times the batch"
-        yield row("floor", *named, sides, [(each[0], each[2]) for each in times])
+        yield row("floor", *named, sides, [(each[0], each[3]) for each in times])
+
+
+def with_torch_layers(work: Callable[[], object]) -> Callable[[], object]:
+    """The same work by torch's recurrent layers."""
+
+    def run() -> None:
+        with torch_layers():
+            work()
+
+    return run
 
 
 def measure_all(

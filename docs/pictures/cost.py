@@ -27,6 +27,7 @@ TABLE, JOBS, PAGE = FOLDER / "cost.csv", FOLDER / "jobs.csv", FOLDER.parent / "c
 PARTS = {
     "loop": ["loop"],
     "floor": ["floor", "fair"],
+    "layers": ["layers"],
     "order": ["order"],
     "memory": ["memory"],
     "features": ["frozen", "precision"],
@@ -42,6 +43,12 @@ GROWING = {
     "build_image_dataset": ("image", "build dataset"),
     "tune_image": ("image", "train for an epoch"),
     "evaluate_image": ("image", "evaluate"),
+}
+# what jobs of SCAN spend their time on; those with a group are equi-tuned
+SCAN_STAGES = {
+    "pretrain_scan": "pretraining",
+    "tune_scan": "pretraining",
+    "evaluate_scan": "evaluation",
 }
 HEAD = ("model", "\\|G\\|", "what", "ratio", "range", "n", "both sides", "aim")
 
@@ -63,6 +70,7 @@ def fill(page: str, cost: pd.DataFrame, jobs: pd.DataFrame) -> str:
     texts |= {"machine": machine(cost[~own]), "missed": missed(cost), "jobs": spent(jobs)}
     texts |= {"growth": growth(cost), "growth_machine": machine(cost[own])}
     texts["hundredfold"] = hundredfold(cost, jobs)
+    texts["layers_all"] = layers(cost, jobs)
     return re.sub(
         r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)",
         lambda match: f"{match[1]}{texts[match[2]]}\n{match[3]}",
@@ -140,6 +148,32 @@ def spent(jobs: pd.DataFrame) -> str:
     sums = by_rule[[*SPENT]].sum()
     parts = [f"{label} {sums[part]:.0f} s" for part, (label, _) in SPENT.items()]
     return f"{len(jobs)} jobs took {number(sums.sum())} s together: {', '.join(parts)}."
+
+
+def layers(cost: pd.DataFrame, jobs: pd.DataFrame) -> str:
+    """Return what torch's recurrent layers would make of SCAN's jobs of a run, as a sentence.
+
+    Each job's training, or all but start and imports of an evaluation, times the ratio of its cell
+    and stage at the smallest batch that was measured, the configuration's.
+    """
+    rows = cost[cost["benchmark"] == "layers"]
+    rows = rows.assign(batch=rows["setting"].str.extract(r"(\d+)$", expand=False).astype(int))
+    rows = rows.sort_values("batch").drop_duplicates(["model", "denominator"])
+    ratios = rows.set_index(["model", "denominator"])["ratio"]
+    own = other = 0.0
+    for job in jobs.itertuples():
+        if job.rule not in SCAN_STAGES:
+            continue
+        seconds = job.training_seconds
+        if job.rule == "evaluate_scan":
+            seconds = job.seconds - job.start_seconds - job.imports_seconds
+        stage = "equi-tuning" if "/equitune/" in job.job else SCAN_STAGES[job.rule]
+        (ratio,) = (ratios[cell, stage] for cell in {*job.job.split("/")} & {*rows["model"]})
+        own, other = own + seconds, other + seconds * ratio
+    return (
+        f"SCAN's trainings and evaluations of the default run take {number(own)} s, and would take "
+        f"{number(other)} s by torch's layers: {other / own:.2f} times as long."
+    )
 
 
 def grown(cost: pd.DataFrame, benchmark: str) -> pd.DataFrame:

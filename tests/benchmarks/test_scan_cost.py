@@ -5,6 +5,7 @@ import torch
 
 from equitune.config import Permutation, Seq2SeqModel, Training
 from equitune.saving.trained import write_trained
+from equitune.scan import recurrence
 from equitune.scan.data import ACTIONS, COMMANDS, END, Pairs
 from equitune.scan.models import build
 from equitune.scan.run import ScanRun
@@ -55,6 +56,22 @@ def test_the_loop_and_the_model_agree(cost, model, pairs):
     assert not torch.allclose(plain[0, :2], fast[0, :2], atol=1e-3)
 
 
+@pytest.mark.parametrize("architecture", ["RNN", "GRU", "LSTM"])
+def test_torchs_layers_compute_the_same_model(cost, pairs, architecture, monkeypatch):
+    torch.manual_seed(0)
+    model = build(architecture, Seq2SeqModel(embedding=8, hidden=8), "equitune", TURNS).double()
+    model.eval()
+    torch.nn.init.normal_(model.module.command_embedding.weight)
+    arguments = pairs.commands, pairs.prefixes()
+    found = model(*arguments)
+    with cost.torch_layers():
+        monkeypatch.delattr(recurrence, "_prepared")  # the project's own cannot run
+        other = model(*arguments)
+    torch.testing.assert_close(other, found, rtol=0, atol=1e-12)
+    monkeypatch.undo()
+    assert torch.equal(model(*arguments), found)
+
+
 def test_the_floor_passes_every_pair_as_often_as_the_group_has_elements(
     cost, model, pairs, monkeypatch
 ):
@@ -81,7 +98,10 @@ def test_every_stage_is_measured_and_tuning_against_the_floor_too(cost, model, p
     ]
     assert found == [
         ("loop", "pretraining", 1, 60),
+        ("layers", "pretraining, torch.nn", 1, None),
         ("loop", "equi-tuning", 2, 50),
+        ("layers", "equi-tuning, torch.nn", 2, None),
         ("floor", "equi-tuning", 2, None),
         ("loop", "evaluation", 2, 35),
+        ("layers", "evaluation, torch.nn", 2, None),
     ]

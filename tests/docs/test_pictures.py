@@ -111,6 +111,30 @@ def test_the_page_of_costs_says_what_all_seconds_went_to(cost):
     assert sum(parts) == pytest.approx(jobs["seconds"].sum(), abs=3)
 
 
+@pytest.mark.parametrize("stage", ["pretraining", "equi-tuning", "evaluation"])
+def test_what_torchs_layers_would_take_is_each_stages_own(cost, stage):
+    rows, jobs = cost.read(), cost.read_jobs()
+    own = jobs[jobs["job"].str.startswith("scan/") & jobs["job"].str.contains("/LSTM/")]
+    training, tuned = own["training_seconds"], own["job"].str.contains("/equitune/")
+    evaluated = own[own["rule"] == "evaluate_scan"]
+    seconds = {
+        "pretraining": training[~tuned].sum(),
+        "equi-tuning": training[tuned].sum(),
+        "evaluation": (
+            evaluated["seconds"] - evaluated["start_seconds"] - evaluated["imports_seconds"]
+        ).sum(),
+    }
+    at = (rows["benchmark"] == "layers") & (rows["model"] == "LSTM") & (rows["denominator"] == stage)
+    large = at & rows["setting"].str.endswith("128") & (stage != "evaluation")
+    rows = rows.assign(ratio=1.0)
+    rows.loc[at, "ratio"] = 101.0  # of all SCAN, this alone is slower
+    rows.loc[large, "ratio"] = 0.0  # not the configuration's batch
+    found = re.findall(r"take ([\d ]+) s", cost.layers(rows, jobs))
+    said = [float(x.replace(" ", "")) for x in found]
+    assert at.sum() > 0
+    assert said[1] - said[0] == pytest.approx(100 * seconds[stage], rel=0.01)
+
+
 def test_the_page_of_costs_names_every_aim_that_was_missed(cost):
     rows = cost.read()[:3].assign(at_least=[2, 2, None], at_most=[None, None, 1.05], n=5)
     lines = cost.missed(rows.assign(ratio=[1.9, 2.1, 1.06])).splitlines()
