@@ -41,6 +41,7 @@ from equitune.language.regard import Scorer
 from equitune.language.run import CorpusRun, LanguageRun
 from equitune.language.samples import Sample, restore, write_samples
 from equitune.language.sampling import Choice, sample
+from equitune.language.small import build_network
 from equitune.language.tokenizer import build_tokenizer
 from equitune.language.words import words_on
 from equitune.methods import METHODS
@@ -77,7 +78,6 @@ def pretrain(
         ValueError: a text that cannot be read, or a sentence longer than the context.
     """
     with extra("language"):
-        from transformers import GPT2Config, GPT2LMHeadModel
         from transformers.utils import logging as messages
 
     messages.disable_progress_bar()  # for one file
@@ -91,21 +91,7 @@ def pretrain(
     end = tokenizer.convert_tokens_to_ids(tokenizer.eos_token)
     ids, lengths = sentence_rows(tokenizer, text, end, network.context)
     held = sentence_rows(tokenizer, read_text(validation), end, network.context)
-    rates = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), network.dropout)
-    config = GPT2Config(
-        vocab_size=len(tokenizer),
-        n_positions=network.context,
-        n_embd=network.width,
-        n_layer=network.layers,
-        n_head=network.heads,
-        initializer_range=network.width**-0.5,  # GPT-2's .02 is for widths of many hundreds
-        activation_function="gelu_pytorch_tanh",  # GPT-2's own, in one operation
-        bos_token_id=end,
-        eos_token_id=end,
-        pad_token_id=end,
-        **rates,
-    )
-    model = GPT2LMHeadModel(config).to(chosen)
+    model = build_network(network, len(tokenizer), end).to(chosen)
 
     def loss_of(ids: Tensor, lengths: Tensor) -> Tensor:
         ids = ids.long()

@@ -124,7 +124,9 @@ def test_what_torchs_layers_would_take_is_each_stages_own(cost, stage):
             evaluated["seconds"] - evaluated["start_seconds"] - evaluated["imports_seconds"]
         ).sum(),
     }
-    at = (rows["benchmark"] == "layers") & (rows["model"] == "LSTM") & (rows["denominator"] == stage)
+    at = (
+        (rows["benchmark"] == "layers") & (rows["model"] == "LSTM") & (rows["denominator"] == stage)
+    )
     large = at & rows["setting"].str.endswith("128") & (stage != "evaluation")
     rows = rows.assign(ratio=1.0)
     rows.loc[at, "ratio"] = 101.0  # of all SCAN, this alone is slower
