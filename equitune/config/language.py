@@ -140,9 +140,13 @@ class Sampling:
         ),
     ] = False
     batch_size: Annotated[int, about("texts at once", ge=1)] = 500
-    precision: Annotated[Literal["float32", "bfloat16"], about("of the models' weights")] = (
-        "float32"
-    )
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        about(
+            "of the models' weights; in bfloat16 paired texts of a fair model are not all exact "
+            "images of one another (docs/language.md)"
+        ),
+    ] = "float32"
 
 
 @dataclass(config=STRICT, frozen=True)
