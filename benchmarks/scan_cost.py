@@ -140,7 +140,7 @@ def measure_all(
     """Every model in every stage, in batches of the configuration's size and in large ones."""
     parts, _ = load_dataset(dataset)
     for path in paths:
-        training = Training(**settings[load(path)[1]["architecture"]])
+        training = Training(**settings[load(path)[1].architecture])
         for stage in AIMS:
             # the configuration's batches learn the most in a second
             sizes = (training.batch_size, LARGE_BATCH)

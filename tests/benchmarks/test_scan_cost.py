@@ -1,5 +1,8 @@
 """The loop computes the same model, the floor passes all copies of a batch; no speed is tested."""
 
+from collections import defaultdict
+from dataclasses import asdict
+
 import pytest
 import torch
 
@@ -86,22 +89,26 @@ def test_the_floor_passes_every_pair_as_often_as_the_group_has_elements(
     assert sorted(seen) == [3, 6]
 
 
-def test_every_stage_is_measured_and_tuning_against_the_floor_too(cost, model, pairs, tmp_path):
+def test_every_stage_is_measured_in_batches_of_the_run_and_in_large_ones(
+    cost, model, pairs, tmp_path, monkeypatch
+):
     how = {"model": Seq2SeqModel(embedding=8, hidden=8), "training": TRAINING, "seed": 0}
     which = {"architecture": "GRU", "method": "equitune", "group": "turns", "permutation": TURNS}
-    write_trained(tmp_path / "model.safetensors", model, ScanRun(**which, **how), {})
-    parts = {"train": pairs, "test": pairs}
-    found = [
-        (row["benchmark"], row["numerator"], row["order"], row["at_least"])
-        for stage in cost.AIMS
-        for row in cost.measure(stage, tmp_path / "model.safetensors", parts, TRAINING, 1, 3)
-    ]
-    assert found == [
-        ("loop", "pretraining", 1, 60),
-        ("layers", "pretraining, torch.nn", 1, None),
-        ("loop", "equi-tuning", 2, 50),
-        ("layers", "equi-tuning, torch.nn", 2, None),
-        ("floor", "equi-tuning", 2, None),
-        ("loop", "evaluation", 2, 35),
-        ("layers", "evaluation, torch.nn", 2, None),
-    ]
+    file = tmp_path / "model.safetensors"
+    write_trained(file, model, ScanRun(**which, **how), {})
+    monkeypatch.setattr(cost, "load_dataset", lambda path: ({"train": pairs, "test": pairs}, {}))
+    rows = [*cost.measure_all([file], tmp_path / "dataset", {"GRU": asdict(TRAINING)}, 1, 3)]
+    found = defaultdict(list)
+    for row in rows:
+        key = row["benchmark"], row["numerator"], row["order"], row["at_least"]
+        found[key].append(row["setting"])
+    both, large = ["batch 2", "batch 128"], ["batch 128"]
+    assert found == {
+        ("loop", "pretraining", 1, 60): both,
+        ("layers", "pretraining, torch.nn", 1, None): both,
+        ("loop", "equi-tuning", 2, 50): both,
+        ("layers", "equi-tuning, torch.nn", 2, None): both,
+        ("floor", "equi-tuning", 2, None): both,
+        ("loop", "evaluation", 2, 35): large,
+        ("layers", "evaluation, torch.nn", 2, None): large,
+    }
