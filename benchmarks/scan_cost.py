@@ -110,7 +110,7 @@ def measure(
             training_pass(model, many, training),
             lambda: [loop.train(*text) for text in texts],
         ]
-    works.append(with_torch_layers(works[0]))
+    works.append(torch_layers()(works[0]))
     if stage == "equi-tuning":
         works.append(training_pass(plain, many, training, order))
     times = alternate(works, rounds)
@@ -122,16 +122,6 @@ def measure(
     if stage == "equi-tuning":
         sides = stage, "training, plain, |G| times the batch"
         yield row("floor", *named, sides, [(each[0], each[3]) for each in times])
-
-
-def with_torch_layers(work: Callable[[], object]) -> Callable[[], object]:
-    """The same work by torch's recurrent layers."""
-
-    def run() -> None:
-        with torch_layers():
-            work()
-
-    return run
 
 
 def measure_all(

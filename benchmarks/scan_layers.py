@@ -41,7 +41,7 @@ def _one_direction(
     weights = [getattr(cell, f"{name}_l0{suffix}") for name in NAMES]
     options = True, 1, 0.0, cell.training, False  # biases, layers, dropout, directions
     layer, ids = LAYERS[cell.mode], words.argmax(-1)
-    x, first = F.embedding(ids, table), [s[None].contiguous() for s in state]
+    x, first = F.embedding(ids, table), [s[None] for s in state]
     if len(first) == 1:
         return (layer(x, first[0], weights, *options, False)[0],)
     if not cell.bidirectional:
@@ -56,7 +56,7 @@ def _one_direction(
 
 @contextmanager
 def torch_layers() -> Iterator[None]:
-    """Let all SCAN models run on torch's layers."""
+    """Let all SCAN models run on torch's layers: inside `with`, or in a function it decorates."""
     own = recurrence.run
     recurrence.run = run
     try:

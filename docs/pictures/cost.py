@@ -159,8 +159,8 @@ def layers(cost: pd.DataFrame, jobs: pd.DataFrame) -> str:
     rows = cost[cost["benchmark"] == "layers"]
     rows = rows.assign(batch=rows["setting"].str.extract(r"(\d+)$", expand=False).astype(int))
     rows = rows.sort_values("batch").drop_duplicates(["model", "denominator"])
-    ratios = rows.set_index(["model", "denominator"])["ratio"]
-    own = other = 0.0
+    ratios = rows.set_index(["model", "denominator"])[["ratio", "low", "high"]]
+    own, other = 0.0, pd.Series(0.0, ratios.columns)
     for job in jobs.itertuples():
         if job.rule not in SCAN_STAGES:
             continue
@@ -168,11 +168,13 @@ def layers(cost: pd.DataFrame, jobs: pd.DataFrame) -> str:
         if job.rule == "evaluate_scan":
             seconds = job.seconds - job.start_seconds - job.imports_seconds
         stage = "equi-tuning" if "/equitune/" in job.job else SCAN_STAGES[job.rule]
-        (ratio,) = (ratios[cell, stage] for cell in {*job.job.split("/")} & {*rows["model"]})
-        own, other = own + seconds, other + seconds * ratio
+        (cell,) = {*job.job.split("/")} & {*rows["model"]}
+        own, other = own + seconds, other + seconds * ratios.loc[(cell, stage)]
+    times = other / own
     return (
         f"SCAN's trainings and evaluations of the default run take {number(own)} s, and would take "
-        f"{number(other)} s by torch's layers: {other / own:.2f} times as long."
+        f"{number(other['ratio'])} s by torch's layers: {times['ratio']:.2f} times as long "
+        f"({times['low']:.2f} by the smallest ratio of each, {times['high']:.2f} by the largest)."
     )
 
 
