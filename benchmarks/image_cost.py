@@ -31,6 +31,8 @@ from equitune.image.sources import read_digits
 from equitune.run.optimizers import make_optimizer
 
 ARCHITECTURES = ("resnet18", "alexnet")
+# the default run's, with the side in pixels at which each computes
+SIDES = {"alexnet": 64, "resnet18": 32, "vgg11_bn": 32, "densenet121": 32}
 CLASSES = 10
 EPOCH, EPOCH_BATCH = 512, 32  # digits, and of these in a step
 GROUPS = {"identity": 1} | {
@@ -209,6 +211,20 @@ def precision(rounds: int, size: int = 224, batch: int = 4) -> Iterator[Row]:
         yield image_row("precision", model, sides, samples, batch=batch, at_least=2.5, **note)
 
 
+def layout(rounds: int, batch: int = 32) -> Iterator[Row]:
+    """A training step of every network in both memory layouts, plain and equi-tuned."""
+    sides = "training step, contiguous", "training step, channels last"
+    for name, size in SIDES.items():
+        images = digits(size)[:batch]
+        for group in ("identity", "rotate90"):
+            works = [
+                training_step(classifier(name, size, group), images, channels_last=last)
+                for last in (False, True)
+            ]
+            model, samples = (name, size, GROUPS[group]), alternate(works, rounds)
+            yield image_row("layout", model, sides, samples, batch=batch)
+
+
 def peers(rounds: int, sizes: Sequence[int] = (32, 64, 65), batch: int = 16) -> Iterator[Row]:
     """Images a second and invariance error of others' ways to invariance, those that import."""
     rotate = Rotate90()
@@ -258,7 +274,8 @@ def canonical(rounds: int, name: str = "resnet18", size: int = 32) -> Iterator[R
 
 
 MEASUREMENTS: dict[str, Callable[[int], Iterator[Row]]] = {
-    each.__name__: each for each in (floor, order, memory, frozen, precision, canonical, peers)
+    each.__name__: each
+    for each in (floor, order, memory, frozen, precision, layout, canonical, peers)
 }
 
 

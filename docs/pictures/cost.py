@@ -30,7 +30,7 @@ PARTS = {
     "layers": ["layers"],
     "order": ["order"],
     "memory": ["memory"],
-    "features": ["frozen", "precision"],
+    "features": ["frozen", "precision", "layout"],
     "peers": ["canonical", "peer_rate", "peer_error"],
     "state": ["state", "state_run"],
 }

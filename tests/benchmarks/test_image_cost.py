@@ -75,6 +75,29 @@ def test_bfloat16_without_the_instructions_is_a_row_that_says_so(cost, monkeypat
     assert precisions["note"] == "the processor has no avx512_bf16 or amx_bf16"
 
 
+def test_layouts_are_compared_of_the_plain_and_the_equituned_network(cost, monkeypatch):
+    given, step = [], cost.training_step
+    monkeypatch.setattr(cost, "SIDES", {"shufflenet_v2_x0_5": SIZE})
+
+    def kept(model, images, **settings):
+        given.append(model)
+        return step(model, images, **settings)
+
+    monkeypatch.setattr(cost, "training_step", kept)
+    plain, equituned = cost.layout(1, batch=2)
+    assert [row["order"] for row in (plain, equituned)] == [1, 4]
+    assert plain["numerator"] == "training step, contiguous"
+    lasts = [
+        all(
+            p.is_contiguous(memory_format=torch.channels_last)
+            for p in model.parameters()
+            if p.ndim == 4
+        )
+        for model in given
+    ]
+    assert lasts == [False, True, False, True]
+
+
 def test_a_peer_that_is_not_installed_is_a_row_that_says_so(cost, monkeypatch):
     plain, rotate = wide(), Rotate90()
     models = {"plain": plain, "EquiTuned": EquiTuned(plain, rotate, Trivial(rotate.group))}
