@@ -29,7 +29,7 @@ from equitune.symmetrize import EquiTuned
 
 LARGE_BATCH = 128
 LOOP_SEQUENCES = 48  # a round of the loop; of all lengths alike
-AIMS = {"pretraining": 60, "equi-tuning": 50, "evaluation": 35}  # times the loop's rate
+AIMS = {"pretraining": 60, "equi-tuning": 60, "evaluation": 45}  # times the loop's rate
 
 
 def sentences(pairs: Pairs) -> list[tuple[list[str], list[str]]]:
