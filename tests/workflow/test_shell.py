@@ -99,6 +99,18 @@ def test_every_text_arrives_whole(snakemake, folder, named):
     assert not owned(folder)
 
 
+@pytest.mark.parametrize("target", ["all", "benchmarks"])
+def test_a_file_is_one_word(snakemake, tmp_path, small, target):
+    plan = snakemake(tmp_path, "-n", "-p", "--cores", "1", target, settings=small)
+    assert plan.returncode == 0, plan.stderr
+    commands = [shlex.split(text) for text in COMMAND.findall(plan.stdout + plan.stderr)]
+    assert commands
+    assert [words for words in commands if "/" in words] == []  # none is given letter by letter
+    if target == "benchmarks":
+        given = [pair for words in commands for pair in itertools.pairwise(words)]
+        assert ("--language", "results/language/corpus/seed0/base") in given
+
+
 @pytest.mark.slow
 def test_nothing_in_a_name_is_run(snakemake, folder, named):
     targets = ["results/scan/add_jump/train.txt", "results/language/hub/hub/manifest.json"]

@@ -125,7 +125,7 @@ rule measure_product_cost:
         ),
         model=SCAN_PRETRAINED[0],
         # of other prompts it may not know the words of these axes
-        language=[] if CONFIG.language.prompts else CORPUS_BASE,
+        language=[] if CONFIG.language.prompts else [CORPUS_BASE],
     output:
         "results/cost/products.csv",
     log:
