@@ -106,9 +106,9 @@ def test_every_stage_is_measured_in_batches_of_the_run_and_in_large_ones(
     assert found == {
         ("loop", "pretraining", 1, 60): both,
         ("layers", "pretraining, torch.nn", 1, None): both,
-        ("loop", "equi-tuning", 2, 50): both,
+        ("loop", "equi-tuning", 2, 60): both,
         ("layers", "equi-tuning, torch.nn", 2, None): both,
         ("floor", "equi-tuning", 2, None): both,
-        ("loop", "evaluation", 2, 35): large,
+        ("loop", "evaluation", 2, 45): large,
         ("layers", "evaluation, torch.nn", 2, None): large,
     }
