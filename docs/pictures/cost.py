@@ -32,6 +32,7 @@ PARTS = {
     "memory": ["memory"],
     "features": ["frozen", "precision", "layout"],
     "peers": ["canonical", "peer_rate", "peer_error"],
+    "products": ["product_time", "product_error", "product_distance", "product_fixed"],
     "state": ["state", "state_run"],
 }
 GROWTH = ("growth", "growth_memory", "growth_slope", "growth_hundredfold")
