@@ -20,7 +20,6 @@ from transformers import GPT2Config, GPT2LMHeadModel  # isort: skip  equitune pr
 PROMPTS, NEW_TOKENS, TOP_K = 32, 15, 40
 LOOP_PROMPTS = 4  # a round of the loop
 LOOP, PLAIN = "generate, loop", "generate, plain, |G| times the rows"
-ONCE = ("generate, plain", "sample, plain")
 # the mean of all copies, and one copy of each context, each by the function of the plain model
 FAIR = {
     f"{function}{kind}": f"{function}, plain"
@@ -78,10 +77,10 @@ def contestants(precision: torch.dtype, device: str) -> dict[str, tuple[Callable
         # man and woman of a family continued by the same random numbers
         "sample, shared stream": (sampled(model, [i // 2 for i in range(PROMPTS)]), tokens),
         "sample, frame": (sampled(framed, range(PROMPTS)), tokens),
-        ONCE[1]: (sampled(EquiCausalLM.wrap(plain), range(PROMPTS)), tokens),
+        "sample, plain": (sampled(EquiCausalLM.wrap(plain), range(PROMPTS)), tokens),
         "generate": (lambda: model.generate(ids, attention_mask=mask, **settings), tokens),
         "generate, frame": (lambda: framed.generate(ids, attention_mask=mask, **settings), tokens),
-        ONCE[0]: (lambda: plain.generate(ids, attention_mask=mask, **settings), tokens),
+        "generate, plain": (lambda: plain.generate(ids, attention_mask=mask, **settings), tokens),
         PLAIN: (
             lambda: plain.generate(
                 ids.repeat(ORDER, 1), attention_mask=mask.repeat(ORDER, 1), **settings
@@ -104,7 +103,7 @@ def measure(rounds: int, device: str, precision: str) -> Iterator[Row]:
         for each in alternate([work for work, _ in works.values()], rounds, clock)
     ]
     named = "language", "GPT-2 small", f"{PROMPTS} prompts, {precision}", ORDER
-    for name in (name for name in works if name not in (LOOP, PLAIN, *ONCE)):
+    for name in (name for name in works if name not in (LOOP, PLAIN, *FAIR.values())):
         if LOOP in works:
             rates = [tuple(works[side][1] / each[side] for side in (name, LOOP)) for each in times]
             yield row("loop", *named, (name, LOOP), rates, "tokens/second", at_least=60, **where)
